@@ -1,0 +1,1 @@
+"""Crystals in, arrays and HDF5 out."""

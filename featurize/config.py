@@ -1,0 +1,24 @@
+"""Parameters that change what a feature file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturizeConfig:
+    """Parameters of featurisation; stored in every feature file.
+
+    Two files can be merged, appended to or fed to one model only if these agree.
+    """
+
+    cutoff: float = 8.0
+    """Radius within which neighbours are sought, Angstrom."""
+    max_neighbours: int = 12
+    """K, the number of nearest neighbours kept per node."""
+    symprec: float = 0.01
+    """Tolerance of the symmetry search, Angstrom."""
+    max_atoms: int = 1000
+    """A file with more atoms in its cell is refused."""
+    allow_hydrogen: bool = False
+    """Whether crystals with H, D or T are accepted (no training crystal holds hydrogen)."""

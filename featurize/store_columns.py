@@ -1,0 +1,154 @@
+"""The columns of a feature file: their names, types and units, and how rows are cut out of them.
+
+Rows of different length (atoms, nodes) are kept flat, one crystal after the other, with offsets: crystal
+``b`` owns ``flat[offsets[b] : offsets[b + 1]]``. Indices stored inside a crystal (orbit, neighbour) are local
+to it, so rows can be cut, joined and reordered without touching their contents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from shc.featurize.types import CrystalRecord
+
+    Columns = dict[str, NDArray[Any]]
+
+Axis = Literal["crystal", "atom", "node"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: where it lies, what it holds."""
+
+    name: str
+    """Name of the field of ``FeatureBatch`` and, after the axis, of the HDF5 dataset."""
+    axis: Axis
+    """What one row of it belongs to."""
+    dtype: str
+    """NumPy type; ``S`` is UTF-8 text of one width per file."""
+    n_dims: int
+    """Number of dimensions, the row axis included."""
+    unit: str
+    """Unit of the values; ``1`` for pure numbers, indices and text."""
+    meaning: str
+    """What it is, for people who open the file with another tool."""
+
+    @property
+    def path(self) -> str:
+        """Path of the dataset in the file."""
+        return f"{self.axis}/{self.name}"
+
+
+COLUMNS: Final = (
+    Column("material_id", "crystal", "S", 1, "1", "stem of the input file, UTF-8"),
+    Column("formula", "crystal", "S", 1, "1", "reduced formula, UTF-8"),
+    Column("content_hash", "crystal", "|u1", 2, "1", "SHA-256 of the input file, 32 bytes"),
+    Column("space_group_number", "crystal", "|u1", 1, "1", "1 to 230"),
+    Column("lattice", "crystal", "<f8", 3, "angstrom", "vectors of the primitive cell as rows"),
+    Column("symmetry_prompt", "crystal", "<f4", 2, "1", "standardised symmetry representation"),
+    Column("descriptors", "crystal", "<f4", 2, "see descriptor_names", "composition and structure descriptors"),
+    Column("atomic_number", "atom", "|u1", 1, "1", "sorted by orbit"),
+    Column("frac", "atom", "<f8", 2, "lattice vectors", "fractional positions in [0, 1)"),
+    Column("orbit", "atom", "<u2", 1, "1", "node of the atom, local to the crystal, non-decreasing"),
+    Column("neighbour_atom", "node", "<i4", 2, "1", "atom, local to the crystal, nearest first; -1 is padding"),
+    Column("neighbour_shift", "node", "<i2", 3, "lattice vectors", "translation of the neighbour; 0 in padding"),
+    Column("neighbour_distance", "node", "<f4", 2, "angstrom", "0 in padding"),
+)
+ATOM_OFFSETS: Final = Column("atom_offsets", "crystal", "<i8", 1, "1", "first atom of each crystal, and the end")
+NODE_OFFSETS: Final = Column("node_offsets", "crystal", "<i8", 1, "1", "first node of each crystal, and the end")
+ALL_COLUMNS: Final = (*COLUMNS, ATOM_OFFSETS, NODE_OFFSETS)
+
+
+def _text(values: Sequence[str]) -> NDArray[Any]:
+    encoded = [value.encode() for value in values]
+    return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
+
+
+def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
+
+
+def columns_from_records(records: Sequence[CrystalRecord]) -> Columns:
+    """Columns of some records, in their order."""
+    columns: Columns = {
+        "material_id": _text([r.material_id for r in records]),
+        "formula": _text([r.formula for r in records]),
+        "content_hash": np.array([list(bytes.fromhex(r.content_hash)) for r in records], dtype=np.uint8),
+        "atom_offsets": _offsets([len(r.atomic_number) for r in records]),
+        "node_offsets": _offsets([len(r.neighbour_atom) for r in records]),
+    }
+    for column in COLUMNS:
+        if column.name in columns:
+            continue
+        values = [getattr(record, column.name) for record in records]
+        join: Callable[[Sequence[Any]], NDArray[Any]]
+        join = np.array if column.axis == "crystal" else np.concatenate
+        empty = np.empty((0,) * column.n_dims)
+        columns[column.name] = (join(values) if values else empty).astype(column.dtype)
+    columns["content_hash"] = columns["content_hash"].reshape(len(records), 32)
+    return columns
+
+
+def n_rows(columns: Columns, axis: Axis) -> int:
+    """Number of crystals, atoms or nodes."""
+    if axis == "crystal":
+        return len(columns["atom_offsets"]) - 1
+    return int(columns[f"{axis}_offsets"][-1])
+
+
+def take(columns: Columns, indices: NDArray[np.integer[Any]] | slice) -> Columns:
+    """Cut rows out of columns.
+
+    Args:
+        columns: Columns in memory or mapped from a file.
+        indices: Crystals, in the order wanted; repeats are allowed, negative ones count from the end.
+
+    Returns:
+        New columns in memory; offsets start at 0.
+
+    Raises:
+        IndexError: An index is out of range.
+    """
+    n_crystals = n_rows(columns, "crystal")
+    if isinstance(indices, slice):
+        start, stop, step = indices.indices(n_crystals)
+        if step == 1:
+            return _take_span(columns, start, max(start, stop))
+        indices = np.arange(start, stop, step)
+    rows = np.asarray(indices, dtype=np.int64).reshape(-1)
+    rows = np.where(rows < 0, rows + n_crystals, rows)
+    if rows.size and (rows.min() < 0 or rows.max() >= n_crystals):
+        raise IndexError(f"crystal index out of range for {n_crystals} crystals")
+    flat: dict[str, NDArray[np.int64]] = {"crystal": rows}
+    cut: Columns = {}
+    for offset_column in (ATOM_OFFSETS, NODE_OFFSETS):
+        old = columns[offset_column.name]
+        first = np.asarray(old[rows])
+        lengths = np.asarray(old[rows + 1]) - first
+        new = _offsets(lengths)
+        flat[offset_column.name.removesuffix("_offsets")] = np.repeat(first - new[:-1], lengths) + np.arange(new[-1])
+        cut[offset_column.name] = new
+    for column in COLUMNS:
+        cut[column.name] = np.asarray(np.take(columns[column.name], flat[column.axis], axis=0))
+    return cut
+
+
+def _take_span(columns: Columns, start: int, stop: int) -> Columns:
+    bounds = {"crystal": (start, stop)}
+    cut: Columns = {}
+    for offset_column in (ATOM_OFFSETS, NODE_OFFSETS):
+        old = np.array(columns[offset_column.name][start : stop + 1])
+        bounds[offset_column.name.removesuffix("_offsets")] = (int(old[0]), int(old[-1]))
+        cut[offset_column.name] = old - old[0]
+    for column in COLUMNS:
+        first, last = bounds[column.axis]
+        cut[column.name] = np.array(columns[column.name][first:last])
+    return cut

@@ -1,0 +1,1 @@
+"""Arrays in, spin Hall conductivity out."""

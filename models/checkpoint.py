@@ -1,0 +1,42 @@
+"""Tensors on disk: safetensors, written under a temporary name and renamed. Never pickle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from shc.featurize.errors import ExitCode, ShcError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and text to one file, which appears as a whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        temporary,
+        dict(metadata),
+    )
+    temporary.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what ``save_tensors`` wrote, on the CPU.
+
+    Raises:
+        ShcError: The file is missing or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ShcError(
+            f"cannot read weights from {path}: {error}", "check the file", ExitCode.BAD_FILE
+        ) from error

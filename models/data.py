@@ -1,0 +1,134 @@
+"""Batches for the network: from flat arrays with offsets to the dense layout.
+
+The dense layout pads the nodes of a batch to N: ``atoms [B, N]``, ``neighbours [B, N, K]`` with index 0 as padding.
+It needs no scatter, so it exports to every back end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from shc.featurize.store import FeatureBatch
+
+
+class CrystalBatch(NamedTuple):
+    """B crystals in the dense layout, N nodes at most, K neighbours per node."""
+
+    atoms: Tensor
+    """``[B, N]`` atomic numbers; 0 is padding."""
+    weight: Tensor
+    """``[B, N]`` share of the crystal's atoms that a node stands for; 0 in padding, sums to 1."""
+    neighbours: Tensor
+    """``[B, N, K]`` 1 + index of the neighbouring node within its crystal; 0 is padding."""
+    distance: Tensor
+    """``[B, N, K]`` Angstrom; 0 in padding."""
+    descriptors: Tensor
+    """``[B, D]``."""
+    prompt: Tensor
+    """``[B, P]`` symmetry prompt."""
+    space_group: Tensor
+    """``[B]`` 1 to 230."""
+
+    def to(self, device: torch.device) -> CrystalBatch:
+        """The same batch on another device."""
+        return CrystalBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class CrystalArrays:
+    """All crystals of a ``FeatureBatch``, ready to be cut into dense batches."""
+
+    def __init__(self, features: FeatureBatch) -> None:
+        self.material_id = features.material_id
+        self.formula = features.formula
+        self.space_group = features.space_group_number.astype(np.int64)
+        self.descriptors = np.ascontiguousarray(features.descriptors, dtype=np.float32)
+        self.prompt = np.ascontiguousarray(features.symmetry_prompt, dtype=np.float32)
+        self.atomic_number = features.atomic_number.astype(np.int64)
+        self.atom_offsets = features.atom_offsets
+        self.node_offsets = features.node_offsets
+        self.n_nodes = np.diff(self.node_offsets)
+        self.distance = features.neighbour_distance
+        self._set_nodes(features)
+
+    def __len__(self) -> int:
+        """Number of crystals."""
+        return len(self.material_id)
+
+    def _set_nodes(self, features: FeatureBatch) -> None:
+        """Element, weight and neighbouring nodes of every node."""
+        n_atoms = np.diff(self.atom_offsets)
+        node = features.orbit.astype(np.int64) + np.repeat(self.node_offsets[:-1], n_atoms)
+        first = np.searchsorted(node, np.arange(self.node_offsets[-1]))
+        self.node_z = self.atomic_number[first]
+        count = np.bincount(node, minlength=len(first))
+        self.node_weight = (count / np.repeat(n_atoms, self.n_nodes)).astype(np.float32)
+        atom = features.neighbour_atom.astype(np.int64)
+        absolute = np.where(atom >= 0, atom, 0) + np.repeat(self.atom_offsets[:-1], self.n_nodes)[:, None]
+        local = features.orbit[absolute].astype(np.int64) + 1
+        self.neighbours = np.where(atom >= 0, local, 0)
+
+    def chemical_system(self) -> list[tuple[int, ...]]:
+        """The set of elements of every crystal, as sorted atomic numbers."""
+        parts = np.split(self.atomic_number, self.atom_offsets[1:-1])
+        return [tuple(np.unique(part).tolist()) for part in parts]
+
+    def batch(self, rows: NDArray[np.int64]) -> CrystalBatch:
+        """The dense batch of some crystals.
+
+        Args:
+            rows: ``[B]`` indices of crystals.
+        """
+        counts = self.n_nodes[rows]
+        width = int(counts.max())
+        slot = np.arange(width)
+        real = slot[None, :] < counts[:, None]
+        source = np.where(real, self.node_offsets[rows][:, None] + slot, 0)
+        return CrystalBatch(
+            atoms=torch.from_numpy(np.where(real, self.node_z[source], 0)),
+            weight=torch.from_numpy(np.where(real, self.node_weight[source], np.float32(0))),
+            neighbours=torch.from_numpy(np.where(real[:, :, None], self.neighbours[source], 0)),
+            distance=torch.from_numpy(np.where(real[:, :, None], self.distance[source], np.float32(0))),
+            descriptors=torch.from_numpy(self.descriptors[rows]),
+            prompt=torch.from_numpy(self.prompt[rows]),
+            space_group=torch.from_numpy(self.space_group[rows]),
+        )
+
+    def shuffled(
+        self, rows: NDArray[np.int64], batch_size: int, rng: np.random.Generator
+    ) -> Iterator[NDArray[np.int64]]:
+        """Random batches of crystals of similar size, each row once.
+
+        Args:
+            rows: Rows to draw from.
+            batch_size: Rows per batch.
+            rng: Source of randomness.
+        """
+        order = rng.permutation(rows)
+        window = 16 * batch_size
+        batches: list[NDArray[np.int64]] = []
+        for start in range(0, len(order), window):
+            part = order[start : start + window]
+            part = part[np.argsort(self.n_nodes[part], kind="stable")]
+            batches.extend(part[i : i + batch_size] for i in range(0, len(part), batch_size))
+        for index in rng.permutation(len(batches)):
+            yield batches[index]
+
+    def by_size(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+        """Batches of crystals in order of size, for evaluation.
+
+        Args:
+            rows: Rows to serve.
+            batch_size: Rows per batch.
+        """
+        order = rows[np.argsort(self.n_nodes[rows], kind="stable")]
+        for start in range(0, len(order), batch_size):
+            yield order[start : start + batch_size]

@@ -1,0 +1,1 @@
+"""Encoders of the crystal, the bands and the symmetry prompt."""

@@ -1,0 +1,222 @@
+"""The ensemble: what predicts, what is saved, what is shipped."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import torch
+
+from shc.featurize.errors import ExitCode, ShcError
+from shc.models.card import ModelCard, read_card, write_card
+from shc.models.checkpoint import load_tensors, save_tensors
+from shc.models.domain import Domain
+from shc.models.heads import ValueGrid
+from shc.models.network import SHCTransformer
+from shc.models.uncertainty import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from shc.featurize.store import FeatureHeader
+    from shc.models.data import CrystalBatch
+
+WEIGHTS_FILE: Final = "model.safetensors"
+CARD_FILE: Final = "card.json"
+PRETRAINED: Final = Path(__file__).parent / "pretrained"
+_SHARED: Final = "shared."
+_FLOAT16_MAX: Final = 65504.0
+
+
+class Distributions(NamedTuple):
+    """What the ensemble says about B crystals, before calibration."""
+
+    probability: NDArray[np.float64]
+    """``[B, n_values]`` mean of the members' distributions over the bins of ``ValueGrid``."""
+    p_finite: NDArray[np.float64]
+    """``[B]`` mean of the members' probabilities of a finite SHC."""
+    embedding: NDArray[np.float32]
+    """``[B, d]`` embedding of the first member."""
+
+
+@dataclass
+class Ensemble:
+    """Networks that predict together, with what was learned about their errors."""
+
+    members: list[SHCTransformer]
+    """In evaluation mode, on one device."""
+    card: ModelCard
+    calibration: Calibration
+    domain: Domain
+
+    @cached_property
+    def grid(self) -> ValueGrid:
+        """Bins of the predicted distributions."""
+        return ValueGrid(self.card.model)
+
+    def to(self, device: torch.device) -> Ensemble:
+        """Move the networks; returns the same ensemble."""
+        for member in self.members:
+            member.to(device)
+        return self
+
+    @torch.inference_mode()
+    def distribution(self, batch: CrystalBatch) -> Distributions:
+        """Predict a batch that lies on the device of the networks."""
+        outputs = [member.predict(batch) for member in self.members]
+        value = torch.stack([output.value_logits.double().softmax(dim=1) for output in outputs]).mean(dim=0)
+        finite = torch.stack([output.finite_logit.double().sigmoid() for output in outputs]).mean(dim=0)
+        embedding = outputs[0].embedding.float()
+        return Distributions(value.cpu().numpy(), finite.cpu().numpy(), embedding.cpu().numpy())
+
+    def check_features(self, header: FeatureHeader, name: str) -> None:
+        """Make sure that features mean what the networks were trained on.
+
+        Args:
+            header: Header of the features.
+            name: Name of the feature file, for messages.
+
+        Raises:
+            ShcError: They do not (``BAD_FILE``).
+        """
+        card, config = self.card, header.config
+        pairs = {
+            "prompt version": (header.prompt_version, card.prompt_version),
+            "prompt size": (max((end for _, _, end in header.prompt_fields), default=0), card.n_prompt),
+            "descriptor version": (header.descriptor_version, card.descriptor_version),
+            "number of descriptors": (len(header.descriptor_names), card.n_descriptors),
+            **{
+                setting: (getattr(config, setting), getattr(card.features, setting))
+                for setting in ("cutoff", "max_neighbours", "symprec")
+            },
+        }
+        different = [f"{what} {a}, the model needs {b}" for what, (a, b) in pairs.items() if a != b]
+        if different:
+            raise _bad(
+                f"{name} does not fit the model {card.name} {card.version}: {'; '.join(different)}",
+                "featurise the crystals again with the settings of the model, or give another --model",
+            )
+
+
+def save_ensemble(folder: Path, ensemble: Ensemble) -> None:
+    """Write ``model.safetensors`` and ``card.json``.
+
+    Parameters are rounded to float16. Buffers (scales of the inputs, element table) keep float32; those that are
+    equal in all members are stored once, so that a later program with another element table still predicts the
+    same. Each file appears as a whole or not at all, the card last.
+
+    Args:
+        folder: Made if it does not exist.
+        ensemble: What to save.
+
+    Raises:
+        ValueError: A weight is not finite or too large for float16, or the card breaks its schema.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = _member_tensors(ensemble.members)
+    tensors |= {f"calibration.{k}": v for k, v in ensemble.calibration.to_tensors().items()}
+    tensors |= {f"domain.{k}": v for k, v in ensemble.domain.to_tensors().items()}
+    save_tensors(folder / WEIGHTS_FILE, tensors, _identity(ensemble.card))
+    write_card(folder / CARD_FILE, ensemble.card)
+    # safetensors makes its files private; other users of the machine may read the model as far as the card.
+    (folder / WEIGHTS_FILE).chmod((folder / CARD_FILE).stat().st_mode)
+
+
+def load_ensemble(folder: Path | None = None, device: torch.device | None = None) -> Ensemble:
+    """Read what ``save_ensemble`` wrote.
+
+    Args:
+        folder: The folder; by default the newest model that is shipped with the program.
+        device: Where the networks go; the CPU by default.
+
+    Raises:
+        ShcError: There is no model, or its files are damaged, of a newer format or do not belong together
+            (``BAD_FILE``).
+    """
+    folder = newest_pretrained() if folder is None else folder
+    if not folder.is_dir():
+        raise _bad(f"there is no model folder {folder}", "give the output folder of `shc train`")
+    card = read_card(folder / CARD_FILE)
+    path = folder / WEIGHTS_FILE
+    tensors, identity = load_tensors(path)
+    if identity != _identity(card):
+        raise _bad(f"{path} and its {CARD_FILE} do not belong together", "copy both files from one model again")
+    try:
+        ensemble = Ensemble(
+            members=[_read_member(k, card, tensors) for k in range(card.train.n_members)],
+            card=card,
+            calibration=Calibration.from_tensors(_group("calibration.", tensors)),
+            domain=Domain.from_tensors(_group("domain.", tensors)),
+        )
+        width = ensemble.members[0].heads.value.in_features
+        if ensemble.domain.landmarks.shape[1] != width:
+            raise ValueError(f"landmarks of width {width} expected, {ensemble.domain.landmarks.shape[1]} found")  # noqa: TRY301
+    except (KeyError, ValueError, RuntimeError) as error:
+        text = str(error).splitlines()[0]
+        raise _bad(f"{path} does not fit its {CARD_FILE}: {text}", "copy both files again") from error
+    return ensemble.to(device or torch.device("cpu"))
+
+
+def newest_pretrained(root: Path = PRETRAINED) -> Path:
+    """The folder ``v<number>`` with the highest number.
+
+    Raises:
+        ShcError: There is none (``BAD_FILE``).
+    """
+    versions = {
+        int(found[1]): folder
+        for folder in root.glob("v*")
+        if (found := re.fullmatch(r"v([0-9]+)", folder.name)) and (folder / CARD_FILE).is_file()
+    }
+    if not versions:
+        raise _bad("no trained model comes with this installation", "train one and name its folder with --model")
+    return versions[max(versions)]
+
+
+def _identity(card: ModelCard) -> dict[str, str]:
+    return {"format": str(card.format), "name": card.name, "version": card.version, "created": card.created}
+
+
+def _member_tensors(members: list[SHCTransformer]) -> dict[str, Tensor]:
+    """Parameters by member, buffers by member or once for all."""
+    tensors: dict[str, Tensor] = {}
+    for k, member in enumerate(members):
+        for name, value in member.named_parameters():
+            if not value.isfinite().all() or value.abs().max() > _FLOAT16_MAX:
+                raise ValueError(f"member{k}.{name} holds a number that float16 cannot")
+            tensors[f"member{k}.{name}"] = value.detach().half()
+    buffers = [dict(member.named_buffers()) for member in members]
+    for name, buffer in buffers[0].items():
+        if all(torch.equal(buffer, other[name]) for other in buffers[1:]):
+            tensors[_SHARED + name] = buffer
+        else:
+            tensors |= {f"member{k}.{name}": other[name] for k, other in enumerate(buffers)}
+    return tensors
+
+
+def _group(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _read_member(k: int, card: ModelCard, tensors: Mapping[str, Tensor]) -> SHCTransformer:
+    """Build one network; the caller's random numbers are left alone."""
+    # Initialising on the meta device instead would import the compiler of torch: seconds.
+    with torch.random.fork_rng(devices=[]):
+        member = SHCTransformer(card.model, card.n_descriptors, card.n_prompt)
+    state = {**_group(_SHARED, tensors), **_group(f"member{k}.", tensors)}
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"member{k}.{name} is not finite")
+    member.load_state_dict(state)
+    return member.eval().requires_grad_(requires_grad=False)
+
+
+def _bad(message: str, hint: str) -> ShcError:
+    return ShcError(message, hint, ExitCode.BAD_FILE)

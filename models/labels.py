@@ -1,0 +1,61 @@
+"""Labels: ``shc_max_abs`` by material id."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+from shc.featurize.errors import ShcError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABEL = "shc_max_abs"
+
+
+def read_labels(path: Path) -> dict[str, float]:
+    """Read labels.
+
+    Two forms are read: a CSV with a header that names ``material_id`` and ``shc_max_abs``, and CGCNN's
+    ``id_prop.csv``, two columns without a header. Lines that start with ``#`` are skipped.
+
+    Args:
+        path: The CSV file.
+
+    Returns:
+        Label by id, (hbar/e) S/cm, >= 0.
+
+    Raises:
+        ShcError: The file cannot be read, a value is no number or negative, or an id has two labels.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ShcError(f"cannot read labels from {path}: {error}", "give a CSV file") from error
+    rows = [row for row in csv.reader(line for line in lines if not line.startswith("#")) if row]
+    if not rows:
+        raise ShcError(f"{path} holds no labels", "expected material_id,shc_max_abs")
+    id_column, value_column = 0, 1
+    if LABEL in rows[0]:
+        if "material_id" not in rows[0]:
+            raise ShcError(f"{path} has no column material_id", f"its columns are {', '.join(rows[0])}")
+        id_column, value_column = rows[0].index("material_id"), rows[0].index(LABEL)
+        rows = rows[1:]
+    labels: dict[str, float] = {}
+    for row in rows:
+        key, value = _label(row, id_column, value_column, path)
+        if labels.setdefault(key, value) != value:
+            raise ShcError(f"{path}: {key} has two labels", "keep one row per material_id")
+    return labels
+
+
+def _label(row: list[str], id_column: int, value_column: int, path: Path) -> tuple[str, float]:
+    try:
+        value = float(row[value_column])
+    except (IndexError, ValueError) as error:
+        hint = f"expected columns material_id and {LABEL}, or two columns without a header"
+        raise ShcError(f"{path}: no label in row {','.join(row)!r}", hint) from error
+    if not math.isfinite(value) or value < 0:
+        raise ShcError(f"{path}: {row[id_column]} has label {value}", "labels are finite and not negative")
+    return row[id_column].strip(), value

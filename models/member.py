@@ -1,0 +1,253 @@
+"""Training of one member of the ensemble: deterministic, and resumed where it stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shc.models.checkpoint import load_tensors, save_tensors
+from shc.models.data import CrystalArrays, CrystalBatch
+from shc.models.heads import ValueGrid, moments
+from shc.models.network import Output, SHCTransformer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from shc.models.config import ModelConfig, TrainConfig
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLog:
+    """One row of ``metrics.csv``."""
+
+    member: int
+    epoch: int
+    train_loss: float
+    """Cross-entropy of the value distribution plus the weighted finite loss, nats."""
+    held_out_loss: float
+    """The same on the held-out rows, with averaged weights."""
+    held_out_error: float
+    """Mean of MAE and RMSE on the held-out rows, (hbar/e) S/cm; the epoch with the smallest one is kept."""
+    learning_rate: float
+
+
+class Averaged:
+    """Running average of a network's weights.
+
+    Source: Izmailov et al., UAI 2018, arXiv:1803.05407; exponential form with a warm-up of the decay.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.n_updates = 0
+        self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the average towards the current weights."""
+        self.n_updates += 1
+        decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
+        mine, theirs = [], []
+        for name, value in network.state_dict().items():
+            if value.dtype.is_floating_point:
+                mine.append(self.weights[name])
+                theirs.append(value)
+        torch._foreach_lerp_(mine, theirs, 1.0 - decay)
+
+
+class Objective:
+    """Losses against soft value targets and the finite class."""
+
+    def __init__(self, labels: NDArray[np.float64], model: ModelConfig, train: TrainConfig) -> None:
+        shc = torch.from_numpy(labels.astype(np.float32))
+        self.value = ValueGrid(model).soft_target(shc)
+        self.finite = (shc > train.finite_threshold).float()
+        self.finite_weight = train.finite_weight
+
+    def to(self, device: torch.device) -> Objective:
+        """Move the targets."""
+        self.value, self.finite = self.value.to(device), self.finite.to(device)
+        return self
+
+    def __call__(self, output: Output, rows: NDArray[np.int64]) -> Tensor:
+        """Mean loss over the rows, nats."""
+        index = torch.from_numpy(rows).to(self.value.device)
+        value = -(self.value[index] * output.value_logits.log_softmax(dim=1)).sum(dim=1).mean()
+        finite = nn.functional.binary_cross_entropy_with_logits(output.finite_logit, self.finite[index])
+        return value + self.finite_weight * finite
+
+
+class MemberTraining:
+    """State of one member's training.
+
+    Args:
+        arrays: All crystals.
+        labels: ``[n]`` SHC of every crystal, (hbar/e) S/cm; only train and held-out rows are looked at.
+        train_rows: Rows to learn from.
+        held_out_rows: Rows that decide when to stop.
+        model: Sizes.
+        config: Settings.
+        member: Number of this member; it seeds its weights and batches.
+        device: Where to train.
+    """
+
+    def __init__(
+        self,
+        arrays: CrystalArrays,
+        labels: NDArray[np.float64],
+        train_rows: NDArray[np.int64],
+        held_out_rows: NDArray[np.int64],
+        model: ModelConfig,
+        config: TrainConfig,
+        member: int,
+        device: torch.device,
+    ) -> None:
+        self.arrays, self.config, self.member, self.device = arrays, config, member, device
+        self.train_rows, self.held_out_rows = train_rows, held_out_rows
+        torch.manual_seed(1000 * config.seed + member)
+        self.rng = np.random.default_rng([config.seed, member])
+        self.network = SHCTransformer(model, arrays.descriptors.shape[1], arrays.prompt.shape[1])
+        self.network.fit_scales(arrays.descriptors[train_rows], arrays.prompt[train_rows])
+        self.network.to(device)
+        self.labels, self.grid = labels, ValueGrid(model)
+        self.objective = Objective(labels, model, config).to(device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.n_batches = sum(
+            1 for _ in arrays.shuffled(train_rows, config.batch_size, np.random.default_rng(0))
+        )
+        self.averaged = Averaged(self.network, config.averaging)
+        self.epoch = 0
+        self.step = 0
+        self.best_error, self.best_epoch = math.inf, 0
+        self.best = {name: value.clone() for name, value in self.averaged.weights.items()}
+        self.log: list[EpochLog] = []
+
+    def learning_rate(self) -> float:
+        """One-cycle schedule: linear rise over a tenth of the steps, then half a cosine to nearly 0."""
+        total = self.config.epochs * self.n_batches
+        rise = max(total // 10, 1)
+        if self.step < rise:
+            return self.config.learning_rate * (self.step + 1) / rise
+        part = (self.step - rise) / max(total - rise, 1)
+        return self.config.learning_rate * (0.5 * (1.0 + math.cos(math.pi * part)) + 1e-4)
+
+    def finished(self) -> bool:
+        """Whether the schedule has ended or the held-out error has stopped falling."""
+        return self.epoch >= self.config.epochs or self.epoch - self.best_epoch >= self.config.patience
+
+    def _train_step(self, rows: NDArray[np.int64]) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        batch: CrystalBatch = self.arrays.batch(rows).to(self.device)
+        loss = self.objective(self.network.predict(batch), rows)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.averaged.update(self.network)
+        self.step += 1
+        return loss.item() * len(rows)
+
+    def run_epoch(self) -> EpochLog:
+        """One pass over the training rows and a look at the held-out rows."""
+        self.network.train()
+        batches = self.arrays.shuffled(self.train_rows, self.config.batch_size, self.rng)
+        total = sum(self._train_step(rows) for rows in batches)
+        loss, error = self.held_out_scores()
+        self.epoch += 1
+        if error < self.best_error:
+            self.best_error, self.best_epoch = error, self.epoch
+            self.best = {name: value.clone() for name, value in self.averaged.weights.items()}
+        row = EpochLog(self.member, self.epoch, total / len(self.train_rows), loss, error, self.learning_rate())
+        self.log.append(row)
+        return row
+
+    @torch.no_grad()
+    def held_out_scores(self) -> tuple[float, float]:
+        """Loss (nats) and error ((hbar/e) S/cm) of the averaged weights on the held-out rows.
+
+        The error is what counts: the loss turns up earlier, when the distributions get too narrow, while the point
+        values still improve.
+        """
+        current = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.averaged.weights)
+        self.network.eval()
+        total, residuals = 0.0, []
+        for rows in self.arrays.by_size(self.held_out_rows, EVALUATION_BATCH):
+            output = self.network.predict(self.arrays.batch(rows).to(self.device))
+            total += self.objective(output, rows).item() * len(rows)
+            probability = output.value_logits.softmax(dim=1).double().cpu().numpy()
+            middle = moments(self.grid, probability)
+            residuals.append(0.5 * (middle.mean + middle.median) - self.labels[rows])
+        self.network.load_state_dict(current)
+        residual = np.concatenate(residuals)
+        error = 0.5 * (np.abs(residual).mean() + np.sqrt((residual**2).mean()))
+        return total / len(self.held_out_rows), float(error)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        moments = self.optimiser.state_dict()["state"]
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.averaged.weights.items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"optimiser.{i}.{k}": v for i, state in moments.items() for k, v in state.items()}
+        return tensors | {"rng.torch": torch.get_rng_state()}
+
+    def save(self, path: Path) -> None:
+        """Write everything that training needs to go on; the file appears as a whole or not at all."""
+        state: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "n_updates": self.averaged.n_updates,
+            "best_error": self.best_error,
+            "best_epoch": self.best_epoch,
+            "rng_numpy": self.rng.bit_generator.state,
+            "log": [asdict(row) for row in self.log],
+        }
+        save_tensors(path, self._tensors(), {"state": json.dumps(state)})
+
+    def resume(self, path: Path) -> None:
+        """Continue from what ``save`` wrote; the outcome equals that of an uninterrupted training."""
+        tensors, metadata = load_tensors(path)
+        state = json.loads(metadata["state"])
+
+        def group(prefix: str) -> dict[str, Tensor]:
+            return {
+                k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)
+            }
+
+        self.network.load_state_dict(group("network."))
+        self.averaged.weights, self.best = group("average."), group("best.")
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in group("optimiser.").items():
+            index, key = name.split(".", 1)
+            moments.setdefault(int(index), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        torch.set_rng_state(tensors["rng.torch"])
+        self.rng.bit_generator.state = state["rng_numpy"]
+        self.epoch, self.step, self.averaged.n_updates = state["epoch"], state["step"], state["n_updates"]
+        self.best_error, self.best_epoch = state["best_error"], state["best_epoch"]
+        self.log = [EpochLog(**row) for row in state["log"]]
+
+
+def train_member(training: MemberTraining, checkpoint: Path, on_epoch: Callable[[EpochLog], None]) -> None:
+    """Train until finished, saving after every epoch; starts from the checkpoint where there is one."""
+    if checkpoint.is_file():
+        training.resume(checkpoint)
+    while not training.finished():
+        row = training.run_epoch()
+        training.save(checkpoint)
+        on_epoch(row)

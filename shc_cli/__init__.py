@@ -1,0 +1,1 @@
+"""Command line of shc: flags in, one library call, report and exit code out."""

@@ -1,0 +1,245 @@
+"""``shc predict``: crystals or a feature file into a table of spin Hall conductivities."""
+
+import glob
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TextIO
+
+import typer
+
+from shc.cli.console import Progress, results, say
+from shc.cli.options import (
+    AllowHydrogenOption,
+    ConfigOption,
+    MaxAtomsOption,
+    OutputOption,
+    QuietOption,
+    ShardOption,
+    StrictOption,
+    WorkersOption,
+)
+from shc.cli.pictures import Pictures
+from shc.cli.ranking import print_ranking
+from shc.cli.shards import Shard, inputs_of_shard, parse_shard
+from shc.featurize.config import FeaturizeConfig
+from shc.featurize.errors import ExitCode, ShcError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shc.featurize.stop import StopRequest
+    from shc.models.card import ModelCard
+    from shc.models.inference import Predicted, Predictor
+    from shc.models.report import FailureFile, Ranking, Writer
+
+_FEATURES = Path("features.h5")
+_FEATURE_SUFFIXES = {".h5", ".hdf5"}
+_TABLE_ROWS = 20
+
+
+class PredictFormat(StrEnum):
+    """How predictions are written."""
+
+    AUTO = "auto"
+    CSV = "csv"
+    JSONL = "jsonl"
+    TABLE = "table"
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def predict(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCES...]",
+            help="Feature files (.h5), or structure files, folders, glob patterns, lists of paths (.txt, .lst), "
+            "- for paths on stdin; features.h5 of the working folder if nothing is given.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            "--bands", metavar="FOLDER|none", help="Folder of band pictures, matched to crystals by file stem."
+        ),
+    ] = None,
+    output: OutputOption = None,
+    output_format: Annotated[
+        PredictFormat,
+        typer.Option("--format", help="auto: by the ending of --output; a table on a terminal; else CSV."),
+    ] = PredictFormat.AUTO,
+    top: Annotated[
+        int | None, typer.Option("--top", min=1, help="Only the N largest predictions, largest first.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="FOLDER", help="Trained model; the shipped one if not given.")
+    ] = None,
+    device: Annotated[Device, typer.Option("--device", help="Where the networks run.")] = Device.AUTO,
+    workers: WorkersOption = None,
+    shard: ShardOption = None,
+    strict: StrictOption = False,
+    quiet: QuietOption = False,
+    max_atoms: MaxAtomsOption = FeaturizeConfig().max_atoms,
+    allow_hydrogen: AllowHydrogenOption = False,
+    config: ConfigOption = None,  # noqa: ARG001  # its callback acts
+) -> None:
+    """Predict the spin Hall conductivity of crystals or of a feature file.
+
+    Predictions go to stdout or --output in the order of the input, in (hbar/e) S/cm. On a terminal a table of
+    the largest ones takes the place of the CSV. Inputs that cannot be used are listed in
+    OUTPUT-STEM.failures.csv, or shc.failures.csv if the predictions go to stdout.
+    """
+    pictures = None if bands is None or bands == "none" else Pictures(Path(bands))
+    files = _feature_files(sources or [str(_FEATURES)], given=bool(sources))
+    part = None if shard is None else parse_shard(shard, os.environ)
+    target = output if output is None or part is None else part.file_name(output)
+    form = _resolve(output_format, target)
+
+    from shc.featurize.stop import StopRequest
+
+    with StopRequest() as stop:
+        from shc.models.inference import load_predictor
+
+        predictor = load_predictor(model, device.value)
+        if files:
+            rows = slice(None) if part is None else slice(part.number - 1, None, part.total)
+            stream: Iterable[Predicted] = (
+                batch for file in files for batch in predictor.iter_feature_file(file, rows=rows)
+            )
+        else:
+            stream = predictor.iter_sources(
+                list(sources or []) if part is None else inputs_of_shard(sources or [], part, sys.stdin),
+                max_atoms=max_atoms,
+                allow_hydrogen=allow_hydrogen,
+                workers=workers,
+                stdin=sys.stdin,
+                stop=stop,
+            )
+        n_failed = _write(stream, predictor, stop, _Request(target, part, form, top, pictures, quiet))
+    if strict and n_failed:
+        raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+class _Request(NamedTuple):
+    """What is to be written, and where."""
+
+    target: Path | None
+    shard: Shard | None
+    form: PredictFormat
+    top: int | None
+    pictures: Pictures | None
+    quiet: bool
+
+
+def _write(stream: "Iterable[Predicted]", predictor: "Predictor", stop: "StopRequest", request: _Request) -> int:
+    """Write the predictions of a stream; returns the number of inputs that failed."""
+    from shc.models.report import FailureFile, Ranking, failures_path
+
+    card = predictor.ensemble.card
+    listing = failures_path(request.target)
+    if request.target is None and request.shard is not None:
+        listing = request.shard.file_name(listing)
+    # A bar would run across rows that appear on the same terminal.
+    rows_on_terminal = request.target is None and sys.stdout.isatty() and request.form != PredictFormat.TABLE
+    with (
+        results(request.target) as out,
+        FailureFile(listing, keep_old=_belongs_to_featurize(listing)) as failures,
+        Progress("predict", quiet=request.quiet or rows_on_terminal) as progress,
+    ):
+        table = request.form == PredictFormat.TABLE
+        top = request.top or (_TABLE_ROWS if table else None)
+        ranking = None if top is None else Ranking(top)
+        writer = None if table else _writer(request.form, out, card)
+        n_done = 0
+        for predicted in stream:
+            (ranking or writer).write(predicted.predictions)  # type: ignore[union-attr]
+            failures.write(predicted.failures)
+            if request.pictures is not None:
+                request.pictures.match(row.material_id for row in predicted.predictions)
+            n_done += len(predicted.predictions)
+            progress.advance(len(predicted.predictions) + len(predicted.failures))
+            if stop.requested:
+                break
+        _check_outcome(n_done, failures, stop, request)
+        if ranking is not None and writer is not None:
+            writer.write(ranking.rows())
+        elif ranking is not None:
+            print_ranking(ranking.rows(), card, out)
+    if not request.quiet:
+        _report(n_done, ranking, failures, request)
+    return failures.n
+
+
+def _check_outcome(n_done: int, failures: "FailureFile", stop: "StopRequest", request: _Request) -> None:
+    if stop.requested:
+        where = "what was written stands" if request.target is None else f"{request.target} was not written"
+        raise ShcError(
+            f"stopped by {stop.reason} after {n_done} predictions; {where}",
+            "run the same command again; it starts afresh, and --shard splits long lists",
+            ExitCode.RESUMABLE,
+        )
+    if n_done == 0:
+        what = f"none of the {failures.n} inputs could be used" if failures.n else "there is no crystal to predict"
+        raise ShcError(what, f"see {failures.path}" if failures.n else "name a folder or file with crystals")
+
+
+def _report(n_done: int, ranking: "Ranking | None", failures: "FailureFile", request: _Request) -> None:
+    where = "" if request.target is None else f" in {request.target}"
+    shown = f", the largest {ranking.n} shown" if ranking is not None and ranking.n < n_done else ""
+    say(f"{n_done} crystals predicted{where}{shown}")
+    if failures.n:
+        say(f"{failures.n} inputs failed: see {failures.path}")
+    if request.pictures is not None:
+        say(request.pictures.report())
+
+
+def _writer(form: PredictFormat, out: TextIO, card: "ModelCard") -> "Writer":
+    from shc.models.report import CsvWriter, JsonLinesWriter
+
+    return JsonLinesWriter(out, card) if form == PredictFormat.JSONL else CsvWriter(out, card)
+
+
+def _belongs_to_featurize(listing: Path) -> bool:
+    """Whether a list of failures bears the name that `shc featurize` gave to its own."""
+    return listing.with_name(listing.name.removesuffix(".failures.csv") + ".h5").exists()
+
+
+def _resolve(form: PredictFormat, target: Path | None) -> PredictFormat:
+    if form != PredictFormat.AUTO:
+        return form
+    if target is None:
+        return PredictFormat.TABLE if sys.stdout.isatty() else PredictFormat.CSV
+    return PredictFormat.JSONL if target.suffix.lower() in {".jsonl", ".ndjson"} else PredictFormat.CSV
+
+
+def _feature_files(sources: list[str], *, given: bool) -> list[Path]:
+    """The feature files among the sources; empty if the sources are structures."""
+    named = [source for source in sources if Path(source).suffix.lower() in _FEATURE_SUFFIXES]
+    if not named:
+        return []
+    if len(named) < len(sources):
+        raise ShcError(
+            "feature files and structures cannot be predicted in one run", "predict them one by one", ExitCode.USAGE
+        )
+    if not given and not _FEATURES.exists() and not Path(f"{_FEATURES}.part").exists():
+        raise ShcError(
+            f"there is no {_FEATURES} in the working folder",
+            "name crystals, as in `shc predict ./cifs`, or write it with `shc featurize ./cifs`",
+        )
+    expanded = [[Path(source)] if Path(source).exists() else _matches(source) for source in named]
+    return [path for paths in expanded for path in paths]
+
+
+def _matches(pattern: str) -> list[Path]:
+    # What matches nothing stays, so that opening it tells what is wrong.
+    return [Path(name) for name in sorted(glob.glob(pattern))] or [Path(pattern)]  # noqa: PTH207

@@ -1,0 +1,62 @@
+"""Options that several verbs share, as annotated types."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from shc.cli.run_config import apply_config
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="RUN.YAML",
+        is_eager=True,
+        callback=apply_config,
+        help="Take options from the section of this verb in a YAML file; options given here win.",
+    ),
+]
+
+SourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCES...",
+        help="Structure files, folders, glob patterns, lists of paths (.txt, .lst), or - for paths on stdin.",
+    ),
+]
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="File to write; stdout if not given."),
+]
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", "-j", min=1, help="Worker processes; one per available core if not given."),
+]
+
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Use every N-th input starting at number I (1 to N); `auto`: from a SLURM array 1-N.",
+    ),
+]
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no counts on stderr.")]
+
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with code 4 if any input failed.")]
+
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Start afresh instead of continuing an existing output.")
+]
+
+MaxAtomsOption = Annotated[
+    int, typer.Option("--max-atoms", min=1, help="Refuse a crystal with more atoms in its cell.")
+]
+
+AllowHydrogenOption = Annotated[
+    bool,
+    typer.Option("--allow-hydrogen", help="Accept H, D and T; the shipped model has seen none of them."),
+]

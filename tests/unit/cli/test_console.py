@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from shc.cli.console import Progress, report_error, use_colour, version
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_progress_without_a_terminal_is_a_line_every_so_many_items(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress("read", 7, every=3) as progress:
+        for _ in range(7):
+            progress.advance()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert [line.split(" (")[0] for line in captured.err.splitlines()] == [
+        "read: 3/7",
+        "read: 6/7",
+        "read: 7/7",
+    ]
+
+
+def test_progress_without_a_terminal_is_a_line_after_a_while(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Progress("read", every=1000, seconds=30, clock=clock) as progress:
+        progress.advance()
+        assert capsys.readouterr().err == ""
+        clock.now = 31.0
+        progress.advance()
+        assert capsys.readouterr().err.startswith("read: 2 (")
+        clock.now = 60.0
+        progress.advance()
+        assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.startswith("read: 3 (")
+
+
+def test_progress_counts_jumps_over_several_steps_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("read", 100, every=10) as progress:
+        progress.advance(35)
+        progress.advance(65)
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_quiet_progress_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("read", 3, quiet=True, every=1) as progress:
+        progress.advance(3)
+    assert capsys.readouterr() == ("", "")
+    assert progress.done == 3
+
+
+def test_progress_on_a_terminal_is_a_bar_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, out = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", out)
+    with Progress("read", 2, every=1) as progress:
+        progress.advance()
+        progress.advance()
+    assert "read" in screen.getvalue()
+    assert "(" not in screen.getvalue().replace("\x1b(", "")
+    assert out.getvalue() == ""
+
+
+def test_colour_needs_a_terminal_and_no_objection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert use_colour(Terminal())
+    assert not use_colour(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not use_colour(Terminal())
+
+
+def test_an_error_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    report_error("a.cif: no atoms", "give a file with atoms")
+    assert capsys.readouterr() == ("", "error: a.cif: no atoms\nhint: give a file with atoms\n")
+    report_error("a.cif: no atoms")
+    assert capsys.readouterr() == ("", "error: a.cif: no atoms\n")
+
+
+def test_version_has_three_parts() -> None:
+    assert len(version().split(".")) >= 3

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from shc.featurize.errors import ExitCode, ShcError
+from shc.models.checkpoint import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_tensors_and_text_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    base = torch.arange(12.0).reshape(3, 4)
+    tensors = {
+        "transposed": base.T,
+        "half": torch.randn(5).half(),
+        "rng": torch.get_rng_state(),
+        "grad": torch.ones(2, requires_grad=True),
+    }
+    save_tensors(path, tensors, {"state": '{"epoch": 3}'})
+    loaded, metadata = load_tensors(path)
+    assert metadata == {"state": '{"epoch": 3}'}
+    assert loaded.keys() == tensors.keys()
+    for name, value in tensors.items():
+        assert loaded[name].dtype == value.dtype
+        assert torch.equal(loaded[name], value.detach())
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_half_written_file_does_not_hide_the_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"x": torch.zeros(3)}, {})
+    (tmp_path / "a.safetensors.tmp").write_bytes(b"torn")
+    assert torch.equal(load_tensors(path)[0]["x"], torch.zeros(3))
+    save_tensors(path, {"x": torch.ones(3)}, {})
+    assert torch.equal(load_tensors(path)[0]["x"], torch.ones(3))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no tensors here", b"\xff" * 64])
+def test_what_is_no_weights_file(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ShcError, match="cannot read weights") as caught:
+        load_tensors(path)
+    assert caught.value.exit_code is ExitCode.BAD_FILE
+
+
+def test_a_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"x": torch.randn(1000)}, {})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ShcError, match="cannot read weights"):
+        load_tensors(path)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shc.featurize.errors import ShcError
+from shc.models.labels import read_labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "labels.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "material_id,formula,shc_max_abs\na,Pt,2180\nb,W,820.5\n",
+        "# unit: (hbar/e) S/cm\nshc_max_abs,material_id\n2180,a\n820.5,b\n",
+        "a,2180\nb,820.5\n",
+        "a, 2180\n\nb ,820.5\nb,820.5",
+        "\ufeffmaterial_id,shc_max_abs\r\na,2180\r\nb,820.5\r\n",
+    ],
+    ids=["header", "comment, other order", "id_prop", "spaces, blank line, repeated row", "Excel"],
+)
+def test_both_forms_are_read(tmp_path: Path, text: str) -> None:
+    assert read_labels(write(tmp_path, text)) == {"a": 2180.0, "b": 820.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no labels"),
+        ("# only a comment\n", "holds no labels"),
+        ("id,shc_max_abs\na,1\n", "no column material_id"),
+        ("a,much\n", "no label in row 'a,much'"),
+        ("material_id,shc_max_abs\na\n", "no label in row 'a'"),
+        ("a,nan\n", "has label nan"),
+        ("a,inf\n", "has label inf"),
+        ("a,-1\n", "has label -1"),
+        ("a,1\na,2\n", "a has two labels"),
+    ],
+)
+def test_wrong_labels_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ShcError, match=message) as caught:
+        read_labels(write(tmp_path, text))
+    assert caught.value.hint
+
+
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ShcError, match="cannot read labels"):
+        read_labels(tmp_path / "absent.csv")
+    with pytest.raises(ShcError, match="cannot read labels"):
+        read_labels(write(tmp_path, "material_id,shc_max_abs\n\u00e9,1\n", "latin-1"))

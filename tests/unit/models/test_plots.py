@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from shc.models.member import EpochLog
+from shc.models.plots import learning_curve, local_density, parity_plot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = [EpochLog(m, e, 3.0 / e, 3.2 / e + 0.01 * e, 1e-3) for m in (0, 1) for e in range(1, 6)]
+
+
+def is_png(path: Path) -> bool:
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_learning_curve(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    assert learning_curve(ROWS, path) == path
+    assert is_png(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 300])
+def test_parity_plot(tmp_path: Path, n: int) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.gamma(1.0, 200.0, n)
+    path = tmp_path / "p.png"
+    assert parity_plot(label, 0.8 * label, path, title="test") == path
+    assert is_png(path)
+    assert parity_plot(np.zeros(n), np.zeros(n), path) == path
+
+
+def test_without_matplotlib_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert learning_curve(ROWS, tmp_path / "a.png") is None
+    assert parity_plot(np.ones(3), np.ones(3), tmp_path / "a.png") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_density_tells_the_crowd_from_the_lonely() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0.0, 0.1, 500), [5.0]])
+    y = np.concatenate([rng.normal(0.0, 0.1, 500), [-5.0]])
+    density = local_density(x, y)
+    assert density.shape == (501,)
+    assert density.max() == 1.0
+    assert (density > 0).all()
+    assert density[-1] < 0.1 * np.median(density[:-1])
+    order = rng.permutation(501)
+    np.testing.assert_allclose(local_density(x[order], y[order]), density[order])
