@@ -34,12 +34,10 @@ def valence(symbol: str, period: int, text: str) -> dict[str, int]:
     """
     shells = full_configuration(text)
     count = dict.fromkeys(SHELL_CAPACITY, 0)
-    has_p = any(letter == "p" and n == period for n, letter in shells)
-    for (n, letter), electrons in shells.items():
+    has_p = (period, "p") in shells
+    for (_, letter), electrons in shells.items():
         full = electrons == SHELL_CAPACITY[letter]
-        is_core = (letter == "d" and full and has_p) or (
-            letter == "f" and full and symbol not in {"Yb", "No"}
-        )
+        is_core = (letter == "d" and full and has_p) or (letter == "f" and full and symbol not in {"Yb", "No"})
         if not is_core:
             count[letter] += electrons
     return count
@@ -47,7 +45,7 @@ def valence(symbol: str, period: int, text: str) -> dict[str, int]:
 
 def valence_shells(period: int, block: str, count: dict[str, int]) -> dict[str, int | None]:
     """Principal quantum number of the valence s, p, d shell, or None where the element has none."""
-    has_d = count["d"] > 0 or block == "d" or (block == "f") or (block == "s" and period >= 4)
+    has_d = count["d"] > 0 or block in {"d", "f"} or (block == "s" and period >= 4)
     return {"s": period, "p": period, "d": period - 1 if has_d else None}
 
 
@@ -100,9 +98,7 @@ def row(z: int, soc: dict[str, list[float]]) -> dict[str, Any]:
         "metallic_radius": clean(data.get("Metallic radius")),
         "ionisation_energy": clean((data.get("Ionization energies") or [None])[0]),
         "electron_affinity": clean(data.get("Electron affinity")),
-        "melting_point": clean(str(data.get("Melting point", "")).split()[0])
-        if data.get("Melting point")
-        else None,
+        "melting_point": clean(str(data.get("Melting point", "")).split()[0]) if data.get("Melting point") else None,
         "valence": [count[letter] for letter in "spdf"],
         "vacancy": [vacancies[letter] for letter in "spdf"],
         "orbital_energy": [orbital_energy(levels, shells[letter], letter) for letter in "spd"],
@@ -115,9 +111,7 @@ def row(z: int, soc: dict[str, list[float]]) -> dict[str, Any]:
 def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--soc", type=Path, required=True, help="JSON: symbol -> [p, d] spin-orbit constants in eV"
-    )
+    parser.add_argument("--soc", type=Path, required=True, help="JSON: symbol -> [p, d] spin-orbit constants in eV")
     parser.add_argument("--output", type=Path, default=Path("featurize/data/elements.json"))
     args = parser.parse_args()
     soc = json.loads(args.soc.read_text())

@@ -90,9 +90,7 @@ def _intrinsic(rotation: NDArray[np.int32], vectors: NDArray[np.float64]) -> NDA
     return np.asarray(vectors @ (total / order).T)
 
 
-def _screws_and_glides(
-    rotations: NDArray[np.int32], translations: NDArray[np.float64]
-) -> tuple[list[int], int]:
+def _screws_and_glides(rotations: NDArray[np.int32], translations: NDArray[np.float64]) -> tuple[list[int], int]:
     """Count rotations and mirrors that no lattice translation frees of their intrinsic translation."""
     centring = translations[np.all(rotations == np.eye(3), axis=(1, 2))]
     cells = np.array(list(product(range(-2, 3), repeat=3)), dtype=np.float64)

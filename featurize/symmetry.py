@@ -310,9 +310,7 @@ def _format_tensor(report: SymmetryReport) -> list[str]:
         lines.append("   ".join(row.ljust(3 * width + 6) for row in rows).rstrip())
     counts = zip(TYPES, report.facts.tensor_types, TYPE_SIZES, strict=True)
     present = [
-        f"{name}{' (conventional)' if name == 'I' else ''}: {n} independent of {size}"
-        for name, n, size in counts
-        if n
+        f"{name}{' (conventional)' if name == 'I' else ''}: {n} independent of {size}" for name, n, size in counts if n
     ]
     lines += ["", f"independent components: {report.facts.tensor_dimension}", *report.relations]
     return [*lines, "", "types of spin current present", *(f"  {line}" for line in present)]

@@ -109,9 +109,7 @@ def type_counts(projector: NDArray[np.float64]) -> NDArray[np.int64]:
     _, basis = allowed_basis(projector)
     if not len(basis):
         return np.zeros(len(TYPES), dtype=np.int64)
-    ranks = [
-        int(np.linalg.matrix_rank(basis[:, kind == COMPONENT_TYPE], tol=1e-6)) for kind in range(len(TYPES))
-    ]
+    ranks = [int(np.linalg.matrix_rank(basis[:, kind == COMPONENT_TYPE], tol=1e-6)) for kind in range(len(TYPES))]
     return np.array(ranks, dtype=np.int64)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
+
 from shc.kernels.lattice import inverse
 
 if TYPE_CHECKING:

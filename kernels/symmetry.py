@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
+
 from shc.kernels.atom_mapping import fill_grid, map_atoms, rarest, reach, wrap
 from shc.kernels.lattice import BAND, dot, inverse, lattice_rotations, multiply, reduce_lattice
 
@@ -83,9 +84,7 @@ def _primitive_cell(
     for k in range(1, rare.shape[0]):
         for c in range(3):
             shifts[n_t, c] = frac[rare[k], c] - frac[rare[0], c]
-        residual = map_atoms(
-            identity, shifts[n_t], lattice, frac, species, m, start, member, bound, limit, images[n_t]
-        )
+        residual = map_atoms(identity, shifts[n_t], lattice, frac, species, m, start, member, bound, limit, images[n_t])
         if residual > clear:
             return AMBIGUOUS, lattice, every
         if residual >= 0.0:
@@ -178,9 +177,7 @@ def _operations(
                 shift[c] = frac[target, c]
                 for k in range(3):
                     shift[c] -= rotation[c, k] * frac[rare[0], k]
-            residual = map_atoms(
-                rotation, shift, lattice, frac, species, m, start, member, bound, limit, image[n_ops]
-            )
+            residual = map_atoms(rotation, shift, lattice, frac, species, m, start, member, bound, limit, image[n_ops])
             if residual < 0.0:
                 continue
             if residual > clear or not sure[r]:
@@ -198,9 +195,7 @@ def _operations(
 
 
 @njit(cache=True, nogil=True)
-def order_orbits(
-    image: NDArray[np.int64], species: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def order_orbits(image: NDArray[np.int64], species: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Group atoms into orbits and order them by species, orbit size, first atom.
 
     Args:
@@ -274,9 +269,7 @@ def _find_symmetry(
     for o in range(image.shape[0]):
         for a in range(order.shape[0]):
             sorted_image[o, a] = place[image[o, order[a]]]
-    return SymmetrySearch(
-        status, cell, kept[order], position[order], orbit, rotations, translations, sorted_image
-    )
+    return SymmetrySearch(status, cell, kept[order], position[order], orbit, rotations, translations, sorted_image)
 
 
 def find_symmetry(

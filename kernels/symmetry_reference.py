@@ -53,10 +53,7 @@ def lattice_rotations_reference(lattice: NDArray[np.float64], tolerance: float) 
         matrix = np.stack(columns, axis=1)
         image = matrix.T @ lattice
         diagonals = [(a, b) for a in range(3) for b in range(a)]
-        change = [
-            np.linalg.norm(image[a] + image[b]) - np.linalg.norm(lattice[a] + lattice[b])
-            for a, b in diagonals
-        ]
+        change = [np.linalg.norm(image[a] + image[b]) - np.linalg.norm(lattice[a] + lattice[b]) for a, b in diagonals]
         if abs(round(float(np.linalg.det(matrix)))) == 1 and np.abs(change).max() < tolerance:
             found.append(matrix)
     return np.array(found)

@@ -68,9 +68,9 @@ def member_network(task: MemberTask, n_descriptors: int, n_prompt: int) -> SHCTr
     """The network of a member with its best weights, in evaluation mode on the device of the task."""
     tensors, _ = load_tensors(task.checkpoint)
     best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):  # the random start is thrown away; no stream may notice it
         network = SHCTransformer(task.model, n_descriptors, n_prompt)
-    network.load_state_dict(best, assign=True)
+    network.load_state_dict(best)
     return network.eval().requires_grad_(requires_grad=False).to(task.device)
 
 

@@ -37,6 +37,4 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ShcError(
-            f"cannot read weights from {path}: {error}", "check the file", ExitCode.BAD_FILE
-        ) from error
+        raise ShcError(f"cannot read weights from {path}: {error}", "check the file", ExitCode.BAD_FILE) from error

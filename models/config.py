@@ -9,11 +9,11 @@ from dataclasses import dataclass
 class ModelConfig:
     """Sizes of the SHCTransformer; stored beside every set of weights."""
 
-    d_model: int = 64
+    d_model: int = 48
     """Width of every token."""
-    n_convolutions: int = 2
+    n_convolutions: int = 3
     """Gated message-passing layers over the crystal graph."""
-    n_blocks: int = 2
+    n_blocks: int = 1
     """Fusion blocks (cross-attention, self-attention, feed-forward)."""
     n_heads: int = 4
     """Attention heads."""
@@ -21,9 +21,9 @@ class ModelConfig:
     """Tokens into which the descriptors are condensed."""
     descriptor_bins: int = 12
     """Bins of the piecewise-linear encoding of one descriptor."""
-    descriptor_width: int = 8
+    descriptor_width: int = 4
     """Numbers that encode one descriptor."""
-    hidden: int = 384
+    hidden: int = 320
     """Width of the descriptor trunk."""
     n_distance: int = 32
     """Gaussians per distance basis."""
@@ -31,14 +31,16 @@ class ModelConfig:
     """Upper end of the distance basis, Angstrom."""
     n_values: int = 40
     """Bins of the predicted distribution, equally wide in sqrt(SHC)."""
-    target_width: float = 0.75
+    target_width: float = 1.0
     """Standard deviation of the soft target, in bins."""
     max_value: float = 3600.0
     """Upper end of the predicted distribution, (hbar/e) S/cm."""
-    dropout: float = 0.2
+    dropout: float = 0.3
     """Dropout in the crystal encoder and the fusion."""
     trunk_dropout: float = 0.5
     """Dropout in the descriptor trunk and before the heads."""
+    branch_dropout: float = 0.6
+    """Share of crystals whose fused summary is blanked out in training."""
     input_dropout: float = 0.3
     """Share of descriptors that are blanked out in training."""
 
@@ -49,22 +51,24 @@ class TrainConfig:
 
     seed: int = 0
     """Seed of every random choice."""
-    n_members: int = 8
+    n_members: int = 10
     """Networks in the ensemble; each holds another part of the training rows out."""
     held_out: float = 0.1
-    """Share of the training rows, by chemical system, that a member holds out to stop and calibrate on."""
-    epochs: int = 30
+    """Share of the training rows, by chemical system, that a member holds out to stop and calibrate on, at most."""
+    epochs: int = 27
     """Passes over the training rows at most."""
     patience: int = 10
     """Epochs without a smaller held-out error after which a member stops."""
     batch_size: int = 128
     """Crystals per step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     """Highest learning rate of the one-cycle schedule."""
     weight_decay: float = 0.05
     """Decoupled weight decay."""
     averaging: float = 0.99
     """Decay of the running average of the weights, per step."""
+    cross_entropy: float = 0.05
+    """Weight of the cross-entropy beside the ranked probability score."""
     finite_weight: float = 0.3
     """Weight of the finite/vanishing loss beside the value loss."""
     finite_threshold: float = 10.0

@@ -35,8 +35,6 @@ class CrystalBatch(NamedTuple):
     """``[B, D]``."""
     prompt: Tensor
     """``[B, P]`` symmetry prompt."""
-    space_group: Tensor
-    """``[B]`` 1 to 230."""
 
     def to(self, device: torch.device) -> CrystalBatch:
         """The same batch on another device."""
@@ -49,7 +47,6 @@ class CrystalArrays:
     def __init__(self, features: FeatureBatch) -> None:
         self.material_id = features.material_id
         self.formula = features.formula
-        self.space_group = features.space_group_number.astype(np.int64)
         self.descriptors = np.ascontiguousarray(features.descriptors, dtype=np.float32)
         self.prompt = np.ascontiguousarray(features.symmetry_prompt, dtype=np.float32)
         self.atomic_number = features.atomic_number.astype(np.int64)
@@ -99,7 +96,6 @@ class CrystalArrays:
             distance=torch.from_numpy(np.where(real[:, :, None], self.distance[source], np.float32(0))),
             descriptors=torch.from_numpy(self.descriptors[rows]),
             prompt=torch.from_numpy(self.prompt[rows]),
-            space_group=torch.from_numpy(self.space_group[rows]),
         )
 
     def shuffled(

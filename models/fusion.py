@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from shc.models.encoders.prompt import N_PROMPT_TOKENS
+
 if TYPE_CHECKING:
     from shc.models.config import ModelConfig
 
@@ -85,7 +87,7 @@ class Fusion(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.summary = nn.Parameter(torch.randn(config.d_model) * 0.1)
-        self.kind = nn.Parameter(torch.randn(2 + config.n_descriptor_tokens, config.d_model) * 0.1)
+        self.kind = nn.Parameter(torch.randn(N_PROMPT_TOKENS + config.n_descriptor_tokens, config.d_model) * 0.1)
         self.norm_context = nn.LayerNorm(config.d_model)
         self.blocks = nn.ModuleList(FusionBlock(config) for _ in range(config.n_blocks))
         self.norm = nn.LayerNorm(config.d_model)
@@ -94,7 +96,7 @@ class Fusion(nn.Module):
         """Fuse.
 
         Args:
-            prompt: ``[B, 2, d_model]``.
+            prompt: ``[B, N_PROMPT_TOKENS, d_model]``.
             descriptors: ``[B, n_descriptor_tokens, d_model]``.
             context: ``[B, C, d_model]`` node and band tokens.
             bias: ``[B, C]`` attention bias of the context: log weight of a node, ``MASKED`` for what is absent.
@@ -103,7 +105,7 @@ class Fusion(nn.Module):
             ``[B, d_model]`` embedding of the crystal.
         """
         known = torch.cat([prompt, descriptors], dim=1) + self.kind
-        queries = torch.cat([self.summary.expand(len(prompt), 1, -1), known], dim=1)
+        queries = torch.cat([self.summary.expand(prompt.shape[0], 1, -1), known], dim=1)
         context = self.norm_context(context)
         for block in self.blocks:
             queries = block(queries, context, bias[:, None, None, :])

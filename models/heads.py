@@ -62,6 +62,14 @@ class ValueGrid:
         mass = cumulative[:, 1:] - cumulative[:, :-1]
         return mass / mass.sum(dim=1, keepdim=True)
 
+    def score_weight(self) -> Tensor:
+        """``[n_values]`` weights of the ranked probability score: bin width in SHC to the power 3/4, mean 1.
+
+        Power 1 scores errors in SHC, power 0 in its square root.
+        """
+        width = np.diff(self.edges) ** 0.75
+        return torch.tensor(width / width.mean(), dtype=torch.float32)
+
     def quantile(self, probability: NDArray[np.float64], level: float) -> NDArray[np.float64]:
         """Quantile of each distribution, linear in sqrt(SHC) within a bin.
 

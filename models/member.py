@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from shc.models.checkpoint import load_tensors, save_tensors
-from shc.models.data import CrystalArrays, CrystalBatch
 from shc.models.heads import ValueGrid, moments
 from shc.models.network import Output, SHCTransformer
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.models.config import ModelConfig, TrainConfig
+    from shc.models.data import CrystalArrays, CrystalBatch
 
 EVALUATION_BATCH = 256
 
@@ -34,7 +34,7 @@ class EpochLog:
     member: int
     epoch: int
     train_loss: float
-    """Cross-entropy of the value distribution plus the weighted finite loss, nats."""
+    """Ranked probability score plus weighted cross-entropy and finite loss."""
     held_out_loss: float
     """The same on the held-out rows, with averaged weights."""
     held_out_error: float
@@ -67,25 +67,35 @@ class Averaged:
 
 
 class Objective:
-    """Losses against soft value targets and the finite class."""
+    """Losses against soft value targets and the finite class.
+
+    The value is scored by the ranked probability score (Gneiting and Raftery, J. Am. Stat. Assoc. 102, 359 (2007)),
+    which unlike the cross-entropy does not drive the distributions to false certainty.
+    """
 
     def __init__(self, labels: NDArray[np.float64], model: ModelConfig, train: TrainConfig) -> None:
         shc = torch.from_numpy(labels.astype(np.float32))
-        self.value = ValueGrid(model).soft_target(shc)
+        grid = ValueGrid(model)
+        self.value = grid.soft_target(shc)
+        self.weight = grid.score_weight()
         self.finite = (shc > train.finite_threshold).float()
-        self.finite_weight = train.finite_weight
+        self.cross_entropy, self.finite_weight = train.cross_entropy, train.finite_weight
 
     def to(self, device: torch.device) -> Objective:
         """Move the targets."""
-        self.value, self.finite = self.value.to(device), self.finite.to(device)
+        self.value, self.weight, self.finite = (x.to(device) for x in (self.value, self.weight, self.finite))
         return self
 
     def __call__(self, output: Output, rows: NDArray[np.int64]) -> Tensor:
-        """Mean loss over the rows, nats."""
+        """Mean loss over the rows."""
         index = torch.from_numpy(rows).to(self.value.device)
-        value = -(self.value[index] * output.value_logits.log_softmax(dim=1)).sum(dim=1).mean()
+        target = self.value[index]
+        log_probability = output.value_logits.log_softmax(dim=1)
+        gap = (log_probability.exp() - target).cumsum(dim=1)
+        ranked = (self.weight * gap**2).sum(dim=1).mean()
+        entropy = -(target * log_probability).sum(dim=1).mean()
         finite = nn.functional.binary_cross_entropy_with_logits(output.finite_logit, self.finite[index])
-        return value + self.finite_weight * finite
+        return ranked + self.cross_entropy * entropy + self.finite_weight * finite
 
 
 class MemberTraining:
@@ -125,9 +135,7 @@ class MemberTraining:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.n_batches = sum(
-            1 for _ in arrays.shuffled(train_rows, config.batch_size, np.random.default_rng(0))
-        )
+        self.n_batches = sum(1 for _ in arrays.shuffled(train_rows, config.batch_size, np.random.default_rng(0)))
         self.averaged = Averaged(self.network, config.averaging)
         self.epoch = 0
         self.step = 0
@@ -177,7 +185,7 @@ class MemberTraining:
 
     @torch.no_grad()
     def held_out_scores(self) -> tuple[float, float]:
-        """Loss (nats) and error ((hbar/e) S/cm) of the averaged weights on the held-out rows.
+        """Loss and error ((hbar/e) S/cm) of the averaged weights on the held-out rows.
 
         The error is what counts: the loss turns up earlier, when the distributions get too narrow, while the point
         values still improve.
@@ -224,9 +232,7 @@ class MemberTraining:
         state = json.loads(metadata["state"])
 
         def group(prefix: str) -> dict[str, Tensor]:
-            return {
-                k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)
-            }
+            return {k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)}
 
         self.network.load_state_dict(group("network."))
         self.averaged.weights, self.best = group("average."), group("best.")

@@ -57,7 +57,5 @@ def score(predicted: NDArray[np.float64], label: NDArray[np.float64]) -> Scores:
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt((error**2).mean())),
         auc=roc_auc(predicted, label > AUC_THRESHOLD),
-        spearman=float(((a - a.mean()) * (b - b.mean())).mean() / deviation)
-        if deviation > 0
-        else float("nan"),
+        spearman=float(((a - a.mean()) * (b - b.mean())).mean() / deviation) if deviation > 0 else float("nan"),
     )

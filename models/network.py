@@ -51,6 +51,7 @@ class SHCTransformer(nn.Module):
         self.no_bands = nn.Parameter(torch.randn(1, config.d_model) * 0.1)
         self.fusion = Fusion(config)
         self.heads = Heads(config)
+        self.branch_dropout = config.branch_dropout
 
     def fit_scales(self, descriptors: NDArray[np.float32], prompt: NDArray[np.float32]) -> None:
         """Set the fixed scales from ``[n, D]`` descriptors and ``[n, P]`` prompts of the training rows."""
@@ -65,11 +66,10 @@ class SHCTransformer(nn.Module):
         distance: Tensor,
         descriptors: Tensor,
         prompt: Tensor,
-        space_group: Tensor,
     ) -> Output:
         """Predict; arguments are the fields of ``CrystalBatch``."""
         nodes = self.crystal(atoms, weight, neighbours, distance)
-        return self.fuse(nodes, atoms, weight, descriptors, prompt, space_group)
+        return self.fuse(nodes, atoms, weight, descriptors, prompt)
 
     def fuse(
         self,
@@ -78,27 +78,30 @@ class SHCTransformer(nn.Module):
         weight: Tensor,
         descriptors: Tensor,
         prompt: Tensor,
-        space_group: Tensor,
     ) -> Output:
         """Everything after the crystal encoder; ``nodes`` is ``[B, N, d_model]``."""
-        n_batch = len(atoms)
+        n_batch = atoms.shape[0]
         centred = self.prompt.centre(prompt)
-        prompt_tokens = self.prompt(centred, space_group)
-        composition = (self.crystal.atom(atoms) * weight[..., None]).sum(dim=1)
-        extra = torch.cat([composition, prompt_tokens[:, 1]], dim=1)
-        trunk, tokens = self.descriptors(descriptors, centred, extra)
+        trunk, tokens = self.descriptors(descriptors, centred)
         bands = self.no_bands.expand(n_batch, 1, -1)
         node_bias = torch.log(weight + 1e-6).masked_fill(weight <= 0, MASKED)
         band_bias = torch.full((n_batch, 1), MASKED, dtype=weight.dtype, device=weight.device)
         fused = self.fusion(
-            prompt_tokens,
+            self.prompt(centred),
             tokens,
             torch.cat([nodes, bands], dim=1),
             torch.cat([node_bias, band_bias], dim=1),
         )
-        embedding = torch.cat([trunk, fused], dim=1)
+        embedding = torch.cat([trunk, self._drop_branch(fused)], dim=1)
         value, finite = self.heads(embedding)
         return Output(value, finite, embedding)
+
+    def _drop_branch(self, fused: Tensor) -> Tensor:
+        """Blank the fused summary of random crystals in training, so that the trunk learns to stand alone."""
+        if not self.training or self.branch_dropout == 0.0:
+            return fused
+        keep = torch.rand(fused.shape[0], 1, device=fused.device) >= self.branch_dropout
+        return fused * keep / (1.0 - self.branch_dropout)
 
     def predict(self, batch: CrystalBatch) -> Output:
         """``forward`` on the fields of a batch."""

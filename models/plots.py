@@ -60,10 +60,10 @@ def learning_curve(rows: Sequence[EpochLog], path: Path) -> Path | None:
         )
         held_out = [row.held_out_loss for row in mine]
         axes.plot(epochs, held_out, color="tab:orange", lw=1.2, label=f"{first}held-out rows")
-        best = int(np.argmin(held_out))
+        best = int(np.argmin([row.held_out_error for row in mine]))
         axes.plot(epochs[best], held_out[best], "o", color="tab:red", ms=4, label=f"{first}weights kept")
     axes.set_xlabel("epoch")
-    axes.set_ylabel("loss (nats per crystal)")
+    axes.set_ylabel("loss per crystal")
     axes.legend(frameon=False)
     return _save(figure, path)
 

@@ -68,9 +68,7 @@ def _load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ShcError(f"cannot read splits from {path}: {error}", "give a JSON file") from error
     if not isinstance(splits, dict) or not all(isinstance(v, dict) for v in splits.values()):
-        raise ShcError(
-            f"{path} holds no splits", "expected {name: {train: [...], val: [...]}} or {name: {id: fold}}"
-        )
+        raise ShcError(f"{path} holds no splits", "expected {name: {train: [...], val: [...]}} or {name: {id: fold}}")
     return splits
 
 

@@ -255,7 +255,7 @@ def _split(data: LabelledData, splits: Path | None, name: str, fold: int | None)
 def _parts(systems: Sequence[tuple[int, ...]], config: TrainConfig) -> list[NDArray[np.int64]]:
     """The held-out rows of every member, as indices into the training rows."""
     # A single member cannot hold everything out: it holds out a share, and only that share calibrates it.
-    n_parts = config.n_members if config.n_members > 1 else round(1.0 / config.held_out)
+    n_parts = max(config.n_members, round(1.0 / config.held_out))
     rows = np.arange(len(systems), dtype=np.int64)
     parts = held_out_parts(rows, systems, n_parts, config.seed)[: config.n_members]
     if min(len(part) for part in parts) == 0 or max(len(part) for part in parts) == len(systems):

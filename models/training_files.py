@@ -30,8 +30,9 @@ CHECKPOINT = "checkpoint.safetensors"
 
 UNIT_LINE = "# unit: (hbar/e) S/cm for label, shc_max_abs, shc_lower, shc_upper and shc_std"
 METRICS_LINE = (
-    "# train_loss and held_out_loss: nats per crystal (train_loss with dropout, held_out_loss with averaged "
-    "weights); learning_rate: 1, at the end of the epoch"
+    "# train_loss (with dropout) and held_out_loss (averaged weights): ranked probability score plus weighted "
+    "cross-entropies, per crystal; held_out_error: mean of MAE and RMSE, (hbar/e) S/cm; learning_rate: 1, at the "
+    "end of the epoch"
 )
 
 
@@ -84,9 +85,9 @@ class MetricsTable:
 
     def write(self) -> None:
         """Write the file."""
-        header = ("member", "epoch", "train_loss", "held_out_loss", "learning_rate")
+        header = ("member", "epoch", "train_loss", "held_out_loss", "held_out_error", "learning_rate")
         rows = (
-            (row.member, row.epoch, *map(number, (row.train_loss, row.held_out_loss, row.learning_rate)))
+            (row.member, row.epoch, *map(number, (row.train_loss, row.held_out_loss, row.held_out_error, row.learning_rate)))
             for row in self.sorted_rows()
         )
         write_table(self.path, METRICS_LINE, header, rows)

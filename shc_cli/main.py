@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+
 from shc.cli.console import report_error, version
 from shc.featurize.errors import ExitCode, ShcError
-from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,9 +64,7 @@ class ShcGroup(TyperGroup):
             if find_spec(_module_name(verb)) is not None:
                 self.add_command(TyperCommand(verb, help=text, rich_markup_mode=None))
 
-    def resolve_command(
-        self, ctx: object, args: list[str]
-    ) -> tuple[str | None, TyperCommand | None, list[str]]:
+    def resolve_command(self, ctx: object, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:
         """Find the verb in the arguments and put the real command in place of its stand-in."""
         name, _, rest = super().resolve_command(cast("typer.Context", ctx), args)
         return name, None if name is None else load_command(name), rest

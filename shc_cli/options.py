@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from shc.cli.run_config import apply_config
 
 ConfigOption = Annotated[

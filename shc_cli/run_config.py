@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import cast
 
 import typer
+
 from shc.cli.console import version
 from shc.featurize.errors import ExitCode, ShcError
 

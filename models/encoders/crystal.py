@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class AtomEmbedding(nn.Module):
-    """Element table (valence configuration, spin-orbit strength, size, ...) and a free vector per element."""
+    """Element table (valence configuration, spin-orbit strength, size, ...), projected.
+
+    There is no free vector per element: it would learn chemical systems by heart and speak worse of new ones.
+    """
 
     table: Tensor
 
@@ -24,17 +27,12 @@ class AtomEmbedding(nn.Module):
         values = torch.tensor(element_table())
         mean, std = values[1:].mean(0), values[1:].std(0)
         self.register_buffer("table", ((values - mean) / (std + 1e-9)).float())
-        self.project = nn.Sequential(
-            nn.Linear(values.shape[1], d_model), nn.SiLU(), nn.Linear(d_model, d_model)
-        )
-        self.free = nn.Embedding(values.shape[0], d_model)
-        nn.init.normal_(self.free.weight, std=0.1)
+        self.project = nn.Sequential(nn.Linear(values.shape[1], d_model), nn.SiLU(), nn.Linear(d_model, d_model))
 
     def forward(self, atoms: Tensor) -> Tensor:
         """``[...]`` atomic numbers to ``[..., d_model]``."""
-        known: Tensor = self.project(nn.functional.embedding(atoms, self.table))
-        free: Tensor = self.free(atoms)
-        return known + free
+        embedded: Tensor = self.project(nn.functional.embedding(atoms, self.table))
+        return embedded
 
 
 class BondEmbedding(nn.Module):
@@ -131,8 +129,7 @@ class CrystalEncoder(nn.Module):
         self.weight = nn.Linear(1, config.d_model)
         self.bond = BondEmbedding(config)
         self.layers = nn.ModuleList(
-            GatedConvolution(config.d_model, self.bond.size, config.dropout)
-            for _ in range(config.n_convolutions)
+            GatedConvolution(config.d_model, self.bond.size, config.dropout) for _ in range(config.n_convolutions)
         )
 
     def forward(self, atoms: Tensor, weight: Tensor, neighbours: Tensor, distance: Tensor) -> Tensor:

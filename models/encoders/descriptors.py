@@ -70,7 +70,7 @@ class DescriptorEncoder(nn.Module):
         self.encode = PiecewiseLinear(n_descriptors, config.descriptor_bins, config.descriptor_width)
         self.blank = config.input_dropout
         self.d_model = config.d_model
-        width = n_descriptors * config.descriptor_width + n_prompt + 2 * config.d_model
+        width = n_descriptors * config.descriptor_width + n_prompt
         self.trunk = nn.Sequential(
             nn.Linear(width, config.hidden),
             nn.SiLU(),
@@ -80,13 +80,12 @@ class DescriptorEncoder(nn.Module):
         )
         self.tokens = nn.Linear(config.hidden, config.n_descriptor_tokens * config.d_model)
 
-    def forward(self, descriptors: Tensor, prompt: Tensor, extra: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, descriptors: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         """Condense the descriptors.
 
         Args:
             descriptors: ``[B, D]``.
             prompt: ``[B, P]`` centred symmetry prompt.
-            extra: ``[B, 2 * d_model]`` embedded composition and space group.
 
         Returns:
             Trunk ``[B, hidden]`` and tokens ``[B, n_descriptor_tokens, d_model]``.
@@ -95,5 +94,5 @@ class DescriptorEncoder(nn.Module):
         if self.training and self.blank > 0:
             keep = torch.rand(encoded.shape[:2], device=encoded.device) >= self.blank
             encoded = encoded * keep[:, :, None] / (1.0 - self.blank)
-        trunk: Tensor = self.trunk(torch.cat([encoded.flatten(1), prompt, extra], dim=1))
-        return trunk, self.tokens(trunk).reshape(len(descriptors), -1, self.d_model)
+        trunk: Tensor = self.trunk(torch.cat([encoded.flatten(1), prompt], dim=1))
+        return trunk, self.tokens(trunk).reshape(descriptors.shape[0], -1, self.d_model)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from shc.models.config import ModelConfig
 
-N_SPACE_GROUPS = 230
+N_PROMPT_TOKENS = 2
 
 
 class PromptEncoder(nn.Module):
-    """Two tokens: the standardised symmetry prompt, and a free vector per space group."""
+    """The standardised symmetry prompt as tokens."""
 
     mean: Tensor
 
@@ -25,10 +25,10 @@ class PromptEncoder(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_prompt))
         self.project = nn.Sequential(
-            nn.Linear(n_prompt, config.d_model), nn.SiLU(), nn.Linear(config.d_model, config.d_model)
+            nn.Linear(n_prompt, config.d_model),
+            nn.SiLU(),
+            nn.Linear(config.d_model, N_PROMPT_TOKENS * config.d_model),
         )
-        self.space_group = nn.Embedding(N_SPACE_GROUPS + 1, config.d_model)
-        nn.init.normal_(self.space_group.weight, std=0.05)
 
     def fit(self, prompt: NDArray[np.float32]) -> None:
         """Centre by ``[n, P]`` training prompts; their entries lie in [0, 1] and keep their scale."""
@@ -38,6 +38,7 @@ class PromptEncoder(nn.Module):
         """``[B, P]`` prompt with zero mean over the training rows."""
         return prompt - self.mean
 
-    def forward(self, centred: Tensor, space_group: Tensor) -> Tensor:
-        """Centred ``[B, P]`` prompt and ``[B]`` space-group numbers to ``[B, 2, d_model]``."""
-        return torch.stack([self.project(centred), self.space_group(space_group)], dim=1)
+    def forward(self, centred: Tensor) -> Tensor:
+        """Centred ``[B, P]`` prompt to ``[B, N_PROMPT_TOKENS, d_model]``."""
+        tokens: Tensor = self.project(centred)
+        return tokens.reshape(tokens.shape[0], N_PROMPT_TOKENS, -1)

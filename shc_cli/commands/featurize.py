@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from shc.cli.console import Progress, say
 from shc.cli.options import (
     AllowHydrogenOption,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from shc.cli.console import say
 from shc.cli.options import ConfigOption, QuietOption
 

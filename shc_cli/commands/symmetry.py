@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from shc.cli.console import report_error, results
 from shc.cli.options import ConfigOption, MaxAtomsOption, OutputOption, SourcesArgument, StrictOption
 from shc.featurize.config import FeaturizeConfig

@@ -134,7 +134,7 @@ def test_what_a_training_leaves(whole: TrainSummary, folder: Path) -> None:
     assert [(row["member"], row["epoch"]) for row in metrics] == [
         (str(m), str(e)) for m in (0, 1) for e in range(1, 11)
     ]
-    assert "nats" in (output / "metrics.csv").read_text().splitlines()[0]
+    assert "(hbar/e) S/cm" in (output / "metrics.csv").read_text().splitlines()[0]
     for member in "01":
         losses = [float(row["train_loss"]) for row in metrics if row["member"] == member]
         assert losses[-1] < losses[0]

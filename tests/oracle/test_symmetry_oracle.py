@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import spglib
+
 from shc.featurize.config import FeaturizeConfig
 from shc.featurize.prompt_table import cartesian_rotations, standard_operations
 from shc.featurize.spglib_calls import quiet_spglib
@@ -30,9 +31,7 @@ STEP = 1 if FULL else 12
 
 def lattice_of(number: int) -> NDArray[np.float64]:
     """Conventional lattice of the crystal system in general proportions, a along x and c* along z."""
-    angles = {0: (79.0, 84.0, 97.0), 1: (90.0, 103.0, 90.0)}.get(
-        sum(number > n for n in (2, 15)), (90.0, 90.0, 90.0)
-    )
+    angles = {0: (79.0, 84.0, 97.0), 1: (90.0, 103.0, 90.0)}.get(sum(number > n for n in (2, 15)), (90.0, 90.0, 90.0))
     edges = (9.1, 10.3, 11.9)
     if number > 194:
         edges = (10.7, 10.7, 10.7)

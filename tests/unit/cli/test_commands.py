@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
+
 from shc.cli.main import app
 from shc.featurize.store import FeatureFile
-from typer.testing import CliRunner, Result
 
 CIF = """\
 data_{name}

@@ -7,10 +7,11 @@ import types
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from shc.cli import main
 from shc.cli.console import version
 from shc.featurize.errors import ExitCode, ShcError
-from typer.testing import CliRunner, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,7 @@ def fail_with(error: BaseException) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("code", [ExitCode.NO_INPUT, ExitCode.BAD_FILE, ExitCode.RESUMABLE])
-def test_an_error_for_people_is_a_message_a_hint_and_its_exit_code(
-    run: Callable[..., Result], code: ExitCode
-) -> None:
+def test_an_error_for_people_is_a_message_a_hint_and_its_exit_code(run: Callable[..., Result], code: ExitCode) -> None:
     result = run(fail_with(ShcError("x.cif: empty", "give atoms", code)))
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr == "error: x.cif: empty\nhint: give atoms\n"
@@ -136,9 +135,7 @@ def test_a_closed_pipe_is_quiet() -> None:
         "from shc.cli.main import main\n"
         "main(['merge'])\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == b"0" * 100 + b"\n"

@@ -11,10 +11,11 @@ import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from shc.cli.options import ConfigOption  # noqa: TC002  # Typer reads the annotation
+from typer.testing import CliRunner, Result
+
+from shc.cli.options import ConfigOption  # noqa: TC001 - Typer reads the annotation
 from shc.cli.run_config import _yaml, write_run_yaml
 from shc.featurize.errors import ShcError
-from typer.testing import CliRunner, Result
 
 
 class Colour(StrEnum):
@@ -53,9 +54,7 @@ def config_file(folder: Path, text: str) -> Path:
 
 
 def test_a_section_gives_the_defaults_of_its_verb_only(tmp_path: Path) -> None:
-    path = config_file(
-        tmp_path, "paint: {things: [a, b], colour: blue, n_coats: 3, dry: true}\nwash: {minutes: 4}\n"
-    )
+    path = config_file(tmp_path, "paint: {things: [a, b], colour: blue, n_coats: 3, dry: true}\nwash: {minutes: 4}\n")
     assert run("paint", "--config", path).stdout == "['a', 'b'] blue 3 True True\n"
     assert run("wash", "--config", path).stdout == "4.0 True\n"
 
@@ -99,9 +98,7 @@ def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     assert "none.yaml" in result.stderr
 
 
-def test_reading_without_a_yaml_library_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_without_a_yaml_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     result = run("wash", "--config", config_file(tmp_path, "wash: {minutes: 4}\n"))
     assert isinstance(result.exception, ShcError)

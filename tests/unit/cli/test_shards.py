@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from shc.cli.shards import Shard, parse_shard
 from shc.featurize.errors import ExitCode, ShcError
 

@@ -19,9 +19,7 @@ def describe(lattice: np.ndarray, frac: np.ndarray, z: list[int], orbit: list[in
         centres=first,
         centre_offsets=np.array([0, len(first)]),
     )
-    values = descriptors(
-        lattice, frac, np.array(z), np.array(orbit), near.atom, near.shift, near.distance
-    )
+    values = descriptors(lattice, frac, np.array(z), np.array(orbit), near.atom, near.shift, near.distance)
     return dict(zip(descriptor_names(), values.tolist(), strict=True))
 
 

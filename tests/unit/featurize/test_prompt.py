@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from shc.featurize.prompt import (
     LAUE_CLASSES,
     MOST_OPERATIONS,
@@ -67,9 +68,7 @@ def test_counts_known_from_the_international_tables() -> None:
     assert sum(f.centrosymmetric for f in facts()) == 92
     assert len({f.point_group for f in facts()}) == len(POINT_GROUP_LAUE_CLASS) == 32
     assert {f.laue_class for f in facts()} == set(LAUE_CLASSES)
-    assert [max(f.operations[k] for f in facts()) for k in range(len(OPERATION_KINDS))] == list(
-        MOST_OPERATIONS
-    )
+    assert [max(f.operations[k] for f in facts()) for k in range(len(OPERATION_KINDS))] == list(MOST_OPERATIONS)
     pairs = {
         76,
         78,
@@ -124,9 +123,7 @@ def test_fm3m_prompt() -> None:
     assert field(225, "tensor_types") == pytest.approx([1 / 6, 0, 0, 0, 0])
     assert field(225, "tensor_allowed") == [float(kind == 0) for kind in COMPONENT_TYPE]
     assert field(225, "tensor_diagonal") == pytest.approx([float(kind == 0) / 6 for kind in COMPONENT_TYPE])
-    flags = [
-        field(225, n)[0] for n in ("symmorphic", "polar", "sohncke", "enantiomorphic", "centrosymmetric")
-    ]
+    flags = [field(225, n)[0] for n in ("symmorphic", "polar", "sohncke", "enantiomorphic", "centrosymmetric")]
     assert flags == [1.0, 0.0, 0.0, 0.0, 1.0]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from shc.featurize.config import FeaturizeConfig
 from shc.featurize.errors import ShcError
 from shc.featurize.symmetry import (
@@ -97,9 +98,7 @@ def check_operations(reduced: PrimitiveCrystal) -> None:
     assert (np.diff(reduced.atomic_number) >= 0).all()
 
 
-@pytest.mark.parametrize(
-    ("known", "number", "n_atoms", "n_ops"), KNOWN, ids=[k[0].material_id for k in KNOWN]
-)
+@pytest.mark.parametrize(("known", "number", "n_atoms", "n_ops"), KNOWN, ids=[k[0].material_id for k in KNOWN])
 def test_known_crystals(known: Crystal, number: int, n_atoms: int, n_ops: int) -> None:
     reduced = reduce_crystal(known, CONFIG)
     assert not reduced.judged_by_spglib

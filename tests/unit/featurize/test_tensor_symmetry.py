@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from shc.featurize.tensor_symmetry import (
     COMPONENT_TYPE,
     TYPES,
@@ -67,15 +68,10 @@ def group_of(name: str) -> NDArray[np.float64]:
 
 def published_span(form: str) -> NDArray[np.float64]:
     """Basis of the tensors that a published form describes: ``[d, 27]``, ``[i, j, k]`` in C order."""
-    tensor = (
-        np.array([list(block) for block in form.split("|")]).reshape(3, 3, 3).transpose(1, 2, 0).reshape(27)
-    )
+    tensor = np.array([list(block) for block in form.split("|")]).reshape(3, 3, 3).transpose(1, 2, 0).reshape(27)
     letters = sorted({c.lower() for c in tensor if c != "."})
     return np.array(
-        [
-            [float(c == letter) - float(c != letter and c.lower() == letter) for c in tensor]
-            for letter in letters
-        ]
+        [[float(c == letter) - float(c != letter and c.lower() == letter) for c in tensor] for letter in letters]
     )
 
 
@@ -123,9 +119,7 @@ def test_basis_and_expressions_rebuild_the_tensor(name: str) -> None:
     form = FORMS[name][3]
     pattern = np.array([list(b) for b in form.split("|")]).reshape(3, 3, 3).transpose(1, 2, 0).reshape(27)
     if name != "-1":
-        written = [
-            "." if e == "0" else e[-1].upper() if e[0] == "-" else e for e in component_expressions(projector)
-        ]
+        written = ["." if e == "0" else e[-1].upper() if e[0] == "-" else e for e in component_expressions(projector)]
         assert written == pattern.tolist()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from shc.kernels.lattice import lattice_rotations, reduce_lattice
 from shc.kernels.symmetry import AMBIGUOUS, CLEAR, find_symmetry
 from shc.kernels.symmetry_reference import (
@@ -45,8 +46,7 @@ BRAVAIS: list[tuple[str, NDArray[np.float64], int]] = [
 lattices = st.lists(st.floats(-6.0, 6.0), min_size=9, max_size=9).map(lambda v: np.array(v).reshape(3, 3))
 unimodular = st.lists(st.integers(-4, 4), min_size=6, max_size=6).map(
     lambda v: (
-        np.array([[1, v[0], v[1]], [0, 1, v[2]], [0, 0, 1]])
-        @ np.array([[1, 0, 0], [v[3], 1, 0], [v[4], v[5], 1]])
+        np.array([[1, v[0], v[1]], [0, 1, v[2]], [0, 0, 1]]) @ np.array([[1, 0, 0], [v[3], 1, 0], [v[4], v[5], 1]])
     )
 )
 
@@ -73,9 +73,7 @@ def test_reduced_lattice_is_shortest_and_spans_the_same(
 
 
 @pytest.mark.parametrize(("name", "lattice", "order"), BRAVAIS, ids=[b[0] for b in BRAVAIS])
-def test_lattice_rotations_of_the_bravais_lattices(
-    name: str, lattice: NDArray[np.float64], order: int
-) -> None:
+def test_lattice_rotations_of_the_bravais_lattices(name: str, lattice: NDArray[np.float64], order: int) -> None:
     reduced = reduce_lattice(np.array([[1, 2, 0], [0, 1, 3], [0, 0, 1]]) @ lattice)
     found, sure = lattice_rotations(reduced, TOLERANCE, ANGLE)
     assert len(found[sure]) == order, name
@@ -160,9 +158,7 @@ def test_displacement_near_the_tolerance_is_ambiguous(shift: float, status: int,
 
 def test_translation_near_the_tolerance_is_ambiguous() -> None:
     frac = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.5], [0.5, 0.5, 0.0], [0.5, 0.501, 0.5]])
-    assert (
-        find_symmetry(np.diag([5.0, 5.0, 6.0]), frac, np.array([1, 1, 2, 2]), TOLERANCE).status == AMBIGUOUS
-    )
+    assert find_symmetry(np.diag([5.0, 5.0, 6.0]), frac, np.array([1, 1, 2, 2]), TOLERANCE).status == AMBIGUOUS
 
 
 def test_coinciding_atoms_are_ambiguous() -> None:

@@ -49,10 +49,10 @@ def test_loss_falls_and_the_best_weights_are_kept(arrays: CrystalArrays) -> None
     training = start(arrays)
     while not training.finished():
         training.run_epoch()
-    held_out = [row.held_out_loss for row in training.log]
+    held_out = [row.held_out_error for row in training.log]
     assert len(held_out) == 6
     assert training.log[-1].train_loss < training.log[0].train_loss
-    assert training.best_loss == min(held_out)
+    assert training.best_error == min(held_out)
     assert training.best_epoch == 1 + int(np.argmin(held_out))
 
 
@@ -105,7 +105,8 @@ def test_looking_at_the_held_out_rows_leaves_the_weights_alone(arrays: CrystalAr
     training = start(arrays)
     training.run_epoch()
     before = {name: value.clone() for name, value in training.network.state_dict().items()}
-    assert training.held_out_loss() == training.held_out_loss() == training.log[-1].held_out_loss
+    last = training.log[-1]
+    assert training.held_out_scores() == training.held_out_scores() == (last.held_out_loss, last.held_out_error)
     assert all(torch.equal(value, before[name]) for name, value in training.network.state_dict().items())
 
 

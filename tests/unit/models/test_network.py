@@ -154,7 +154,7 @@ def test_the_share_of_a_node_is_seen(network: SHCTransformer, batch: CrystalBatc
     )
 
 
-@pytest.mark.parametrize("field", ["atoms", "distance", "descriptors", "prompt", "space_group"])
+@pytest.mark.parametrize("field", ["atoms", "distance", "descriptors", "prompt"])
 def test_every_input_matters(network: SHCTransformer, batch: CrystalBatch, field: str) -> None:
     value = getattr(batch, field)
     real = {"atoms": batch.weight > 0, "distance": batch.neighbours > 0}.get(field)
