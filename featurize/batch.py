@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from shc.featurize.descriptors import descriptors
 from shc.featurize.elements import reduced_formula
 from shc.featurize.errors import Failure, ShcError
@@ -17,6 +19,8 @@ from shc.featurize.types import CrystalRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from shc.featurize.config import FeaturizeConfig
 
@@ -44,9 +48,10 @@ def featurize_batch(paths: Sequence[Path], config: FeaturizeConfig) -> tuple[lis
         warnings.simplefilter("ignore")
         reduced = [crystal for path in paths if (crystal := _read(path, config, failures)) is not None]
         graphs = _graphs(reduced, config, failures)
+        usable = [(crystal, graph) for crystal, graph in zip(reduced, graphs, strict=True) if graph is not None]
         records = []
-        for crystal, graph in zip(reduced, graphs, strict=True):
-            record = None if graph is None else _record(crystal, graph, failures)
+        for (crystal, graph), values in zip(usable, _descriptors(usable), strict=True):
+            record = _record(crystal, graph, values, failures)
             if record is not None:
                 records.append(record)
     return records, failures
@@ -88,13 +93,39 @@ def _graphs(reduced: Sequence[_Reduced], config: FeaturizeConfig, failures: list
         return graphs
 
 
-def _record(crystal: _Reduced, graph: Graph, failures: list[Failure]) -> CrystalRecord | None:
+def _describe(crystals: Sequence[tuple[_Reduced, Graph]]) -> NDArray[np.float32]:
+    """Descriptors ``[B, D]`` of some crystals."""
+    cells = [crystal.cell for crystal, _ in crystals]
+    graphs = [graph for _, graph in crystals]
+    return descriptors(
+        np.stack([cell.lattice for cell in cells]),
+        np.cumsum([0, *(len(cell.atomic_number) for cell in cells)]),
+        np.cumsum([0, *(len(graph.neighbour_atom) for graph in graphs)]),
+        np.concatenate([cell.frac for cell in cells]),
+        np.concatenate([cell.atomic_number for cell in cells]),
+        np.concatenate([cell.orbit for cell in cells]),
+        *(np.concatenate(parts) for parts in zip(*graphs, strict=True)),
+    )
+
+
+def _descriptors(crystals: Sequence[tuple[_Reduced, Graph]]) -> list[NDArray[np.float32] | None]:
+    """A row of descriptors for each crystal; no rows if any crystal fails, `_record` then finds out which."""
+    try:
+        return [row.copy() for row in _describe(crystals)] if crystals else []
+    except Exception:  # noqa: BLE001  found out later, one by one
+        return [None] * len(crystals)
+
+
+def _record(
+    crystal: _Reduced, graph: Graph, values: NDArray[np.float32] | None, failures: list[Failure]
+) -> CrystalRecord | None:
     cell = crystal.cell
     stage = "symmetry"
     try:
         prompt = symmetry_prompt(cell.space_group_number)
         stage = "descriptors"
         return CrystalRecord(
+            descriptors=_describe([(crystal, graph)])[0] if values is None else values,
             material_id=crystal.material_id,
             formula=reduced_formula(cell.atomic_number),
             space_group_number=cell.space_group_number,
@@ -106,7 +137,6 @@ def _record(crystal: _Reduced, graph: Graph, failures: list[Failure]) -> Crystal
             neighbour_shift=graph.neighbour_shift,
             neighbour_distance=graph.neighbour_distance,
             symmetry_prompt=prompt,
-            descriptors=descriptors(cell.lattice, cell.frac, cell.atomic_number, cell.orbit, *graph),
             content_hash=crystal.content_hash,
         )
     except Exception as error:  # noqa: BLE001  no file may stop the others

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from shc.featurize.electron_count import ELECTRON_COUNT_NAMES, electron_count
+from shc.featurize.electron_count import ELECTRON_COUNT_NAMES, Composition, electron_count
 from shc.featurize.elements import FEATURE_NAMES, element_column, element_table
+from shc.featurize.segments import Segments
 from shc.featurize.shells import SHELL_NAMES, Shells, shell_descriptors
 
 if TYPE_CHECKING:
@@ -55,52 +56,54 @@ def descriptor_names() -> tuple[str, ...]:
     )
 
 
-def _composition(atomic_number: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-    values = element_table()[atomic_number][:, _ELEMENT_COLUMNS]
-    mean = values.mean(axis=0)
+def _statistics(elements: Composition) -> list[NDArray[np.float64]]:
+    values = element_table()[elements.z][:, _ELEMENT_COLUMNS]
+    rows, n = elements.rows, elements.n_atoms[:, None]
+    mean = elements.total(values) / n
+    heaviest = np.append(rows.start[1:], len(values)) - 1  # the rows of a crystal ascend with the atomic number
     return [
         mean,
-        np.abs(values - mean).mean(axis=0),
-        values.min(axis=0),
-        values.max(axis=0),
-        values[int(np.argmax(atomic_number))],
+        elements.total(np.abs(values - mean[rows.owner])) / n,
+        rows.min(values),
+        rows.max(values),
+        values[heaviest],
     ]
 
 
-def _cell(lattice: NDArray[np.float64], atomic_number: NDArray[np.int64], n_nodes: int) -> NDArray[np.float64]:
-    n_atoms = len(atomic_number)
-    metric = lattice @ lattice.T
-    lengths = np.sqrt(np.diag(metric))
+def _cell(lattice: NDArray[np.float64], elements: Composition, n_nodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    n_atoms, z = elements.n_atoms, elements.z
+    metric = lattice @ lattice.transpose(0, 2, 1)
+    lengths = np.sqrt(np.diagonal(metric, axis1=1, axis2=2))
     first, second = [0, 0, 1], [1, 2, 2]
-    cosines = metric[first, second] / (lengths[first] * lengths[second])
+    cosines = metric[:, first, second] / (lengths[:, first] * lengths[:, second])
     angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-    volume = abs(float(np.linalg.det(lattice)))
-    spheres = (4.0 / 3.0 * np.pi * element_column("covalent_radius")[atomic_number] ** 3).sum()
-    soc = (element_column("soc_p") + element_column("soc_d"))[atomic_number]
+    volume = np.abs(np.linalg.det(lattice))
     scale = volume ** (1.0 / 3.0)
-    return np.array(
+    soc = element_column("soc_p") + element_column("soc_d")
+    spheres = 4.0 / 3.0 * np.pi * element_column("covalent_radius") ** 3
+    mass = element_column("mass") * _DALTON_PER_CUBIC_ANGSTROM
+    densities = np.column_stack([mass, spheres, element_column("valence"), soc, soc**2])
+    return np.column_stack(
         [
             np.log(n_atoms),
             np.log(n_nodes),
             n_nodes / n_atoms,
             volume / n_atoms,
             np.log(volume / n_atoms),
-            element_column("mass")[atomic_number].sum() * _DALTON_PER_CUBIC_ANGSTROM / volume,
-            spheres / volume,
-            element_column("valence")[atomic_number].sum() / volume,
-            soc.sum() / volume,
-            (soc**2).sum() / volume,
-            lengths.min() / scale,
-            lengths.max() / scale,
-            angles.min(),
-            angles.max(),
-            angles.max() - angles.min(),
+            elements.total(densities[z]) / volume[:, None],
+            lengths.min(axis=1) / scale,
+            lengths.max(axis=1) / scale,
+            angles.min(axis=1),
+            angles.max(axis=1),
+            angles.max(axis=1) - angles.min(axis=1),
         ]
     )
 
 
 def descriptors(
     lattice: NDArray[np.float64],
+    atom_offsets: NDArray[np.int64],
+    node_offsets: NDArray[np.int64],
     frac: NDArray[np.float64],
     atomic_number: NDArray[Any],
     orbit: NDArray[Any],
@@ -108,33 +111,46 @@ def descriptors(
     neighbour_shift: NDArray[Any],
     neighbour_distance: NDArray[Any],
 ) -> NDArray[np.float32]:
-    """Descriptors of one primitive cell whose atoms are sorted by orbit.
+    """Descriptors of B primitive cells whose atoms are sorted by orbit, as flat arrays like ``FeatureBatch``.
 
     Args:
-        lattice: ``[3, 3]`` rows, Angstrom.
+        lattice: ``[B, 3, 3]`` rows, Angstrom.
+        atom_offsets: ``[B + 1]`` first atom of each crystal, and the end.
+        node_offsets: ``[B + 1]`` first node of each crystal, and the end.
         frac: ``[n_atoms, 3]``.
         atomic_number: ``[n_atoms]``, 1 to 103.
-        orbit: ``[n_atoms]`` non-decreasing node index.
-        neighbour_atom: ``[n_nodes, K]``, -1 is padding.
+        orbit: ``[n_atoms]`` non-decreasing node index, from 0 in each crystal.
+        neighbour_atom: ``[n_nodes, K]``, from 0 in each crystal; -1 is padding.
         neighbour_shift: ``[n_nodes, K, 3]`` in cells.
         neighbour_distance: ``[n_nodes, K]`` Angstrom.
 
     Returns:
-        ``[D]`` in the order of ``descriptor_names()``; lengths in Angstrom, energies in eV, angles in degrees.
+        ``[B, D]`` in the order of ``descriptor_names()``; lengths in Angstrom, energies in eV, angles in degrees.
+
+    Raises:
+        ShcError: An element has no row in the table.
+        ValueError: A crystal has no atoms.
     """
+    if len(lattice) == 0:
+        return np.zeros((0, len(descriptor_names())), dtype=np.float32)
     z = np.asarray(atomic_number, dtype=np.int64)
-    multiplicity = np.bincount(np.asarray(orbit, dtype=np.int64))
+    atoms, nodes = Segments.from_sizes(np.diff(atom_offsets)), Segments.from_sizes(np.diff(node_offsets))
+    elements = Composition.from_atoms(z, atoms)
+    multiplicity = np.bincount(np.asarray(orbit, dtype=np.int64) + nodes.start[atoms.owner])
     representative = np.cumsum(multiplicity) - multiplicity
-    neighbour = np.asarray(neighbour_atom, dtype=np.int64)
+    present = np.asarray(neighbour_atom) >= 0
+    neighbour = np.where(present, neighbour_atom, 0) + atoms.start[nodes.owner][:, None]
     distance = np.asarray(neighbour_distance, dtype=np.float64)
     step = frac[neighbour] + neighbour_shift - frac[representative][:, None, :]
-    present = neighbour >= 0
+    direction = step @ lattice[nodes.owner] / np.maximum(distance, 1e-9)[:, :, None]
     shells = Shells(
+        nodes=nodes,
         node_z=z[representative],
-        share=multiplicity / len(z),
+        share=multiplicity / elements.n_atoms[nodes.owner],
         neighbour_z=np.where(present, z[neighbour], 0),
         distance=np.where(present, distance, np.inf),
-        unit=np.where(present[:, :, None], step @ lattice / np.maximum(distance, 1e-9)[:, :, None], 0.0),
+        unit=np.where(present[:, :, None], direction, 0.0),
     )
-    values = [*_composition(z), electron_count(z), _cell(lattice, z, len(multiplicity)), shell_descriptors(shells)]
-    return np.concatenate(values).astype(np.float32)
+    cell = _cell(lattice, elements, np.diff(node_offsets))
+    values = [*_statistics(elements), electron_count(elements), cell, shell_descriptors(shells)]
+    return np.concatenate(values, axis=1).astype(np.float32)

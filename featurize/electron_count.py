@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from shc.featurize.elements import FEATURE_NAMES, MAGNETIC, element_table, oxidation_states
+from shc.featurize.elements import FEATURE_NAMES, LAST_ELEMENT, MAGNETIC, element_table, oxidation_states
+from shc.featurize.errors import ShcError
+from shc.featurize.segments import Segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +53,6 @@ ELECTRON_COUNT_NAMES: Final = (
     "s_surplus",
 )
 _ANION_GROUP: Final = 14
-_MAX_TOTALS: Final = 20000
 
 
 @lru_cache(maxsize=4096)
@@ -65,92 +66,156 @@ def charge_imbalance(composition: tuple[tuple[int, int], ...], *, common: bool) 
     Returns:
         Elementary charges per atom; 0 for a composition that can be charge-balanced.
     """
+    # Bit b of `reached` says that the total charge base + b can be had; base is at most 0.
     states = oxidation_states(common=common)
-    totals = np.zeros(1, dtype=np.int64)
+    reached, base = 1, 0
     for z, count in composition:
-        totals = np.unique(totals[:, None] + count * states[z])
-        if len(totals) > _MAX_TOTALS:
-            totals = totals[np.argsort(np.abs(totals))[:_MAX_TOTALS]]
-    return float(np.abs(totals).min()) / sum(count for _, count in composition)
+        charges = states[z].tolist()
+        lowest = min(0, *charges)
+        base += count * lowest
+        shifted, reached = reached, 0
+        for charge in charges:
+            reached |= shifted << count * (charge - lowest)
+    above = reached >> -base
+    below = reached & ((1 << -base) - 1)
+    distances = []
+    if above:
+        distances.append((above & -above).bit_length() - 1)
+    if below:
+        distances.append(-base - below.bit_length() + 1)
+    return min(distances) / sum(count for _, count in composition)
 
 
-def _count(z: NDArray[np.int64], get: dict[str, NDArray[np.float64]]) -> list[float]:
+class Composition(NamedTuple):
+    """The elements of B crystals: one row for each element of each crystal, by crystal and atomic number."""
+
+    z: NDArray[np.int64]
+    """``[n]`` atomic numbers."""
+    amount: NDArray[np.float64]
+    """``[n]`` atoms of the element in the primitive cell."""
+    first: NDArray[np.int64]
+    """``[n]`` first atom of the element; decides between equals."""
+    rows: Segments
+    """Rows of each crystal."""
+    n_atoms: NDArray[np.float64]
+    """``[B]`` atoms of each crystal."""
+
+    @classmethod
+    def from_atoms(cls, atomic_number: NDArray[np.int64], atoms: Segments) -> Composition:
+        """Count the elements of ``[n_atoms]`` atomic numbers, 1 to 103.
+
+        Raises:
+            ShcError: An element has no row in the table.
+        """
+        if atomic_number.min() < 1 or atomic_number.max() > LAST_ELEMENT:
+            raise ShcError(
+                f"atomic numbers go from {atomic_number.min()} to {atomic_number.max()}: "
+                f"the element table knows 1 to {LAST_ELEMENT}",
+                "descriptors are known for H to Lr only",
+            )
+        base = LAST_ELEMENT + 1
+        key, first, count = np.unique(atoms.owner * base + atomic_number, return_index=True, return_counts=True)
+        crystal, z = np.divmod(key, base)
+        rows = Segments.from_sizes(np.bincount(crystal, minlength=len(atoms.start)))
+        weight = count.astype(np.float64)
+        return cls(z, weight, first, rows, rows.sum(weight))
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``[B, ...]`` sums over the atoms of values given per element, ``[n, ...]``."""
+        return self.rows.sum((values.T * self.amount).T)
+
+    def strongest(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """``[B]`` rows of the elements with the largest of ``[n]`` values, the first atom's where several are equal."""
+        largest = values == self.rows.max(values)[self.rows.owner]
+        key = np.where(largest, self.first, np.iinfo(np.int64).max)
+        return np.flatnonzero(key == np.minimum.reduceat(key, self.rows.start)[self.rows.owner])
+
+    def formulas(self) -> list[tuple[tuple[int, int], ...]]:
+        """Pairs of atomic number and count of each crystal."""
+        pairs = list(zip(self.z.tolist(), self.amount.astype(np.int64).tolist(), strict=True))
+        ends = [*self.rows.start[1:].tolist(), len(pairs)]
+        return [tuple(pairs[start:end]) for start, end in zip(self.rows.start.tolist(), ends, strict=True)]
+
+
+def _count(elements: Composition, get: dict[str, NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     """Electron counting; a filled d shell is core here and an open one is 'open d'."""
-    n = len(z)
-    electrons, d = get["valence"].sum(), get["valence_d"]
-    open_d = (d > 0) & (d < 10)
-    anion = (get["block_p"] > 0) & (get["group"] >= _ANION_GROUP)
-    cation = ~anion
-    n_anion, n_open = int(anion.sum()), int(open_d.sum())
-    active = electrons - d[d == 10].sum()
-    numbers, counts = np.unique(z, return_counts=True)
-    composition = tuple(zip(numbers.tolist(), counts.tolist(), strict=True))
-    common = charge_imbalance(composition, common=True)
-    acceptors = get["vacancy_p"][anion].sum()
-    donors = get["valence_s"][cation].sum() + get["valence_p"][cation].sum()
-    d_left = d[open_d].sum() - max(acceptors - donors, 0.0)
-    electronegativity = get["electronegativity"]
+    n, total = elements.n_atoms, elements.total
+    d, electronegativity = get["valence_d"], get["electronegativity"]
+    open_d = ((d > 0) & (d < 10)).astype(np.float64)
+    anion = ((get["block_p"] > 0) & (get["group"] >= _ANION_GROUP)).astype(np.float64)
+    cation = 1.0 - anion
+    n_anion, n_open = total(anion), total(open_d)
+    electrons = total(get["valence"])
+    active = electrons - total(d * (d == 10))
+    formulas = elements.formulas()
+    common = np.array([charge_imbalance(formula, common=True) for formula in formulas])
+    acceptors = total(get["vacancy_p"] * anion)
+    donors = total((get["valence_s"] + get["valence_p"]) * cation)
+    d_left = total(d * open_d) - np.maximum(acceptors - donors, 0.0)
+    span = elements.rows.max(electronegativity) - elements.rows.min(electronegativity)
     return [
         active / n,
         active % 2,
-        1.0 - np.exp(-0.25 * (electronegativity.max() - electronegativity.min()) ** 2),
+        1.0 - np.exp(-0.25 * span**2),
         common,
-        charge_imbalance(composition, common=False),
-        float(common < 1e-9),
+        np.array([charge_imbalance(formula, common=False) for formula in formulas]),
+        (common < 1e-9).astype(np.float64),
         n_anion / n,
         n_open / n,
-        active / max(n_anion, 1),
+        active / np.maximum(n_anion, 1),
         (active - 8 * n_anion) / n,
-        active / max(n_open, 1),
-        (electrons - 18 * n_open) / n if n_open else 0.0,
-        get["valence"][cation].sum() / max(acceptors, 0.5),
-        electronegativity[cation].mean() if n_anion < n else 0.0,
-        electronegativity[anion].mean() if n_anion else 0.0,
-        d_left / max(n_open, 1),
+        active / np.maximum(n_open, 1),
+        np.where(n_open > 0, (electrons - 18 * n_open) / n, 0.0),
+        total(get["valence"] * cation) / np.maximum(acceptors, 0.5),
+        total(electronegativity * cation) / np.maximum(n - n_anion, 1),
+        total(electronegativity * anion) / np.maximum(n_anion, 1),
+        d_left / np.maximum(n_open, 1),
         d_left / n,
         (donors - acceptors) / n,
     ]
 
 
-def electron_count(atomic_number: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums and electron counts of a primitive cell.
+def electron_count(elements: Composition) -> NDArray[np.float64]:
+    """Sums and electron counts of primitive cells.
 
     Args:
-        atomic_number: ``[n_atoms]``, 1 to 103.
+        elements: The elements of B crystals.
 
     Returns:
-        In the order of ``ELECTRON_COUNT_NAMES``; energies in eV.
+        ``[B, len(ELECTRON_COUNT_NAMES)]`` in the order of ``ELECTRON_COUNT_NAMES``; energies in eV.
     """
-    z = atomic_number
-    get = dict(zip(FEATURE_NAMES, element_table()[z].T, strict=True))
-    _, first, counts = np.unique(z, return_index=True, return_counts=True)
-    fraction = counts / len(z)
+    n, rows = elements.n_atoms, elements.rows
+    get = dict(zip(FEATURE_NAMES, np.ascontiguousarray(element_table()[elements.z].T), strict=True))
+    fraction = elements.amount / n[rows.owner]
     soc = get["soc_p"] * (get["block_p"] > 0) + get["soc_d"] * (get["block_d"] + get["block_f"] > 0)
-    strongest = np.sort(np.append(soc[first], 0.0))[::-1]
-    electrons = get["valence"].sum()
-    magnetic = np.isin(z, sorted(MAGNETIC))
-    d_capacity = get["valence_d"].sum() + get["vacancy_d"].sum()
-    p_capacity = get["valence_p"].sum() + get["vacancy_p"].sum()
-    return np.array(
+    strongest = elements.strongest(soc)
+    others = soc.copy()
+    others[strongest] = 0.0
+    blocks = np.column_stack([get[f"block_{block}"] for block in "spdf"])
+    magnetic = np.isin(elements.z, sorted(MAGNETIC)).astype(np.float64)
+    names = ("valence_d", "vacancy_d", "valence_p", "vacancy_p", "valence")
+    total = elements.total(np.column_stack([get[name] for name in names]))
+    electrons = total[:, 4]
+    return np.column_stack(
         [
-            *(get[f"block_{block}"].mean() for block in "spdf"),
-            magnetic.mean(),
-            fraction[-1],
-            (z == z[int(np.argmax(soc))]).mean(),
-            (z == z[int(np.argmax(get["electronegativity"]))]).mean(),
-            len(counts),
-            -(fraction * np.log(fraction)).sum(),
-            np.sqrt((get["soc_p"] ** 2).mean()),
-            np.sqrt((get["soc_d"] ** 2).mean()),
-            (get["soc_p"] * get["valence_p"]).mean(),
-            (get["soc_d"] * get["valence_d"]).mean(),
-            strongest[0],
-            strongest[1],
-            get["valence_d"].sum() / max(d_capacity, 1.0),
-            get["valence_p"].sum() / max(p_capacity, 1.0),
+            elements.total(blocks) / n[:, None],
+            elements.total(magnetic) / n,
+            fraction[np.append(rows.start[1:], len(fraction)) - 1],
+            fraction[strongest],
+            fraction[elements.strongest(get["electronegativity"])],
+            np.bincount(rows.owner),
+            -rows.sum(fraction * np.log(fraction)),
+            np.sqrt(elements.total(get["soc_p"] ** 2) / n),
+            np.sqrt(elements.total(get["soc_d"] ** 2) / n),
+            elements.total(get["soc_p"] * get["valence_p"]) / n,
+            elements.total(get["soc_d"] * get["valence_d"]) / n,
+            soc[strongest],
+            rows.max(others),
+            total[:, 0] / np.maximum(total[:, 0] + total[:, 1], 1.0),
+            total[:, 2] / np.maximum(total[:, 2] + total[:, 3], 1.0),
             electrons,
-            electrons / len(z),
-            *(electrons % n for n in (2, 3, 4, 6, 8)),
-            *_count(z, get),
+            electrons / n,
+            electrons[:, None] % [2, 3, 4, 6, 8],
+            *_count(elements, get),
         ]
     )

@@ -147,7 +147,8 @@ def has_soc(atomic_number: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     Returns:
         Booleans of the same shape.
     """
-    return element_column("has_soc")[atomic_number] > 0
+    known: NDArray[np.bool_] = element_column("has_soc")[atomic_number] > 0
+    return known
 
 
 def reduced_formula(atomic_number: NDArray[np.integer[Any]]) -> str:

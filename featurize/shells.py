@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from shc.featurize.elements import FEATURE_NAMES, element_column, element_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from shc.featurize.segments import Segments
 
 _BOND_FEATURES: Final = (
     "electronegativity",
@@ -38,8 +41,8 @@ _SITE_FEATURES: Final = (
     "period",
     "group",
 )
-_BOND_COLUMNS: Final = [FEATURE_NAMES.index(name) for name in _BOND_FEATURES]
-_SITE_COLUMNS: Final = [FEATURE_NAMES.index(name) for name in _SITE_FEATURES]
+_BOND_COLUMNS: Final = tuple(FEATURE_NAMES.index(name) for name in _BOND_FEATURES)
+_SITE_COLUMNS: Final = tuple(FEATURE_NAMES.index(name) for name in _SITE_FEATURES)
 _SHELL: Final = (
     "distance_first_mean",
     "distance_first_min",
@@ -88,12 +91,14 @@ _LONELY_RELATIVE: Final = 3.0
 
 
 class Shells(NamedTuple):
-    """Nodes of a crystal and their neighbours."""
+    """Nodes of B crystals and their neighbours; n_nodes counts those of all crystals."""
 
+    nodes: Segments
+    """Nodes of each crystal."""
     node_z: NDArray[np.int64]
     """``[n_nodes]`` atomic numbers."""
     share: NDArray[np.float64]
-    """``[n_nodes]`` share of the atoms, sums to 1."""
+    """``[n_nodes]`` share of the atoms, sums to 1 in each crystal."""
     neighbour_z: NDArray[np.int64]
     """``[n_nodes, K]``; 0 is padding."""
     distance: NDArray[np.float64]
@@ -111,10 +116,14 @@ class _Bonds(NamedTuple):
     """``[n_nodes]`` distance of the nearest neighbour, Angstrom."""
     nearest: NDArray[np.float64]
     """``[n_nodes]`` smallest relative distance."""
-    theirs: NDArray[np.float64]
-    """``[n_nodes, K, F]`` element table of the neighbours."""
     alike: NDArray[np.bool_]
     """``[n_nodes, K]`` whether the neighbour is of the same element."""
+
+
+@cache
+def _table(columns: tuple[int, ...]) -> NDArray[np.float64]:
+    """Some columns of the element table, ``[104, F]``."""
+    return np.ascontiguousarray(element_table()[:, columns])
 
 
 def _bonds(shells: Shells) -> _Bonds:
@@ -124,7 +133,6 @@ def _bonds(shells: Shells) -> _Bonds:
         relative=relative,
         first=np.minimum(shells.distance.min(axis=1), _LONELY_DISTANCE),
         nearest=np.minimum(relative.min(axis=1), _LONELY_RELATIVE),
-        theirs=element_table()[shells.neighbour_z],
         alike=shells.neighbour_z == shells.node_z[:, None],
     )
 
@@ -140,40 +148,45 @@ def _moments(unit: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[ND
 
 
 def _shell(shells: Shells, bonds: _Bonds) -> NDArray[np.float64]:
-    share, node_z, relative = shells.share, shells.node_z, bonds.relative
+    nodes, share, node_z, relative = shells.nodes, shells.share, shells.node_z, bonds.relative
     weight = np.exp(-6.0 * (relative / bonds.nearest[:, None] - 1.0))
     coordination = weight.sum(axis=1)
     anisotropy, asymmetry = _moments(shells.unit, weight)
     weight = weight * share[:, None]
-    norm = weight.sum() + 1e-12
-    heavy = node_z == node_z.max()
-    heavy_pair = np.where(heavy[:, None] & bonds.alike, shells.distance, np.inf).min()
+    heavy = node_z == np.maximum.reduceat(node_z, nodes.start)[nodes.owner]
+    heavy_pair = np.where(heavy[:, None] & bonds.alike, shells.distance, np.inf).min(axis=1)
     has_d = element_column("valence_d") > 0
     d_pair = has_d[node_z][:, None] & has_d[shells.neighbour_z]
-    summary = [
-        share @ bonds.first,
-        bonds.first.min(),
-        bonds.first.max(),
-        share @ bonds.nearest,
-        bonds.nearest.min(),
-        bonds.nearest.max() - bonds.nearest.min(),
-        share @ coordination,
-        coordination.min(),
-        coordination.max(),
-        (weight * bonds.alike).sum() / norm,
-        min(float(heavy_pair), _LONELY_DISTANCE),
-        (share[:, None] * np.where(d_pair, np.exp(-2.0 * (relative - 1.0)), 0.0)).sum(),
-        share @ anisotropy,
-        anisotropy.max(),
-        share @ asymmetry,
-        asymmetry.max(),
-    ]
-    ours = element_table()[node_z][:, None, _BOND_COLUMNS]
-    theirs = bonds.theirs[:, :, _BOND_COLUMNS]
-    flat = weight.ravel()
-    difference = flat @ np.abs(ours - theirs).reshape(flat.size, -1) / norm
-    product = flat @ (ours * theirs).reshape(flat.size, -1) / norm
-    return np.concatenate([summary, difference, product])
+    overlap = np.where(d_pair, np.exp(-2.0 * (relative - 1.0)), 0.0).sum(axis=1)
+    per_node = np.column_stack([bonds.first, bonds.nearest, coordination, anisotropy, asymmetry])
+    mean = nodes.sum(np.column_stack([per_node, overlap]) * share[:, None])
+    low, high = nodes.min(per_node), nodes.max(per_node)
+    ours = _table(_BOND_COLUMNS)[node_z][:, None, :]
+    theirs = _table(_BOND_COLUMNS)[shells.neighbour_z]
+    pairs = [bonds.alike[:, :, None], np.abs(ours - theirs), ours * theirs]
+    sums = nodes.sum(np.concatenate([(weight[:, None, :] @ pair)[:, 0] for pair in pairs], axis=1))
+    sums /= (nodes.sum(weight.sum(axis=1)) + 1e-12)[:, None]
+    return np.column_stack(
+        [
+            mean[:, 0],
+            low[:, 0],
+            high[:, 0],
+            mean[:, 1],
+            low[:, 1],
+            high[:, 1] - low[:, 1],
+            mean[:, 2],
+            low[:, 2],
+            high[:, 2],
+            sums[:, 0],
+            np.minimum(nodes.min(heavy_pair), _LONELY_DISTANCE),
+            mean[:, 5],
+            mean[:, 3],
+            high[:, 3],
+            mean[:, 4],
+            high[:, 4],
+            sums[:, 1:],
+        ]
+    )
 
 
 def _around(shells: Shells, bonds: _Bonds) -> NDArray[np.float64]:
@@ -182,21 +195,22 @@ def _around(shells: Shells, bonds: _Bonds) -> NDArray[np.float64]:
     soc_d = element_column("soc_d") * block_d
     soc_p = element_column("soc_p") * (element_column("block_p") > 0)
     soc = soc_d + soc_p
-    node_z, share, relative = shells.node_z, shells.share, bonds.relative
-    strengths = np.stack([soc, soc_d, soc_p])[:, node_z] ** 2 * share
-    total = strengths.sum(axis=1, keepdims=True)
+    nodes, node_z, share, relative = shells.nodes, shells.node_z, shells.share[:, None], bonds.relative
+    strengths = np.column_stack([soc, soc_d, soc_p])[node_z] ** 2 * share
+    total = nodes.sum(strengths)[nodes.owner]
     weight = np.where(total > 0, strengths / np.where(total > 0, total, 1.0), share)
     shell = np.exp(-4.0 * (relative / bonds.nearest[:, None] - 1.0))
     coordination = shell.sum(axis=1) + 1e-9
-    around = (shell[:, None, :] @ bonds.theirs[:, :, _SITE_COLUMNS])[:, 0] / coordination[:, None]
-    radius = element_column("covalent_radius")
+    site = _table(_SITE_COLUMNS)
+    around = (shell[:, None, :] @ site[shells.neighbour_z])[:, 0] / coordination[:, None]
     # d-d hopping integrals fall off as the fifth power of distance (Harrison, Electronic Structure, 1980).
-    product = radius[node_z][:, None] * radius[shells.neighbour_z]
-    hopping = (product**2.5 / shells.distance**5).sum(axis=1)
+    radius = element_column("covalent_radius") ** 2.5
+    square = shells.distance * shells.distance
+    hopping = radius[node_z] * (radius[shells.neighbour_z] / (square * square * shells.distance)).sum(axis=1)
     overlap = (soc[shells.neighbour_z] * np.exp(-2.0 * (relative - 1.0))).sum(axis=1) * soc[node_z]
     per_node = np.column_stack(
         [
-            element_table()[node_z][:, _SITE_COLUMNS],
+            site[node_z],
             around,
             bonds.first,
             bonds.nearest,
@@ -207,11 +221,12 @@ def _around(shells: Shells, bonds: _Bonds) -> NDArray[np.float64]:
             soc[node_z] / np.sqrt(hopping + 1e-6),
         ]
     )
-    concentration = (weight**2).sum(axis=1, keepdims=True)
-    return np.concatenate([weight @ per_node, concentration], axis=1).ravel()
+    mean = nodes.sum(weight[:, :, None] * per_node[:, None, :])
+    concentration = nodes.sum(weight**2)
+    return np.concatenate([mean, concentration[:, :, None]], axis=2).reshape(len(mean), -1)
 
 
 def shell_descriptors(shells: Shells) -> NDArray[np.float64]:
-    """Bond descriptors in the order of ``SHELL_NAMES``; lengths in Angstrom, energies in eV."""
+    """Bond descriptors ``[B, len(SHELL_NAMES)]`` in the order of the names; lengths in Angstrom, energies in eV."""
     bonds = _bonds(shells)
-    return np.concatenate([_shell(shells, bonds), _around(shells, bonds)])
+    return np.concatenate([_shell(shells, bonds), _around(shells, bonds)], axis=1)

@@ -37,11 +37,11 @@ class ModelConfig:
     """Upper end of the predicted distribution, (hbar/e) S/cm."""
     dropout: float = 0.3
     """Dropout in the crystal encoder and the fusion."""
-    trunk_dropout: float = 0.5
+    trunk_dropout: float = 0.4
     """Dropout in the descriptor trunk and before the heads."""
     branch_dropout: float = 0.6
     """Share of crystals whose fused summary is blanked out in training."""
-    input_dropout: float = 0.3
+    input_dropout: float = 0.2
     """Share of descriptors that are blanked out in training."""
 
 

@@ -78,7 +78,8 @@ class FusionBlock(nn.Module):
         queries = queries + self.dropout(self.cross(self.norm_cross(queries), context, bias))
         normed = self.norm_self(queries)
         queries = queries + self.dropout(self.own(normed, normed, None))
-        return queries + self.dropout(self.forward_net(self.norm_forward(queries)))
+        fused: Tensor = queries + self.dropout(self.forward_net(self.norm_forward(queries)))
+        return fused
 
 
 class Fusion(nn.Module):

@@ -60,7 +60,8 @@ class ValueGrid:
         width = self.target_width * float(edges[1])
         cumulative = torch.special.ndtr((edges - root[:, None]) / width)
         mass = cumulative[:, 1:] - cumulative[:, :-1]
-        return mass / mass.sum(dim=1, keepdim=True)
+        target: Tensor = mass / mass.sum(dim=1, keepdim=True)
+        return target
 
     def score_weight(self) -> Tensor:
         """``[n_values]`` weights of the ranked probability score: bin width in SHC to the power 3/4, mean 1.

@@ -87,8 +87,8 @@ class MetricsTable:
         """Write the file."""
         header = ("member", "epoch", "train_loss", "held_out_loss", "held_out_error", "learning_rate")
         rows = (
-            (row.member, row.epoch, *map(number, (row.train_loss, row.held_out_loss, row.held_out_error, row.learning_rate)))
-            for row in self.sorted_rows()
+            (r.member, r.epoch, *map(number, (r.train_loss, r.held_out_loss, r.held_out_error, r.learning_rate)))
+            for r in self.sorted_rows()
         )
         write_table(self.path, METRICS_LINE, header, rows)
 

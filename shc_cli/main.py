@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from shc.cli.console import report_error, version
 from shc.featurize.errors import ExitCode, ShcError
@@ -51,7 +51,18 @@ def load_command(verb: str) -> TyperCommand:
     function: Callable[..., object] = getattr(import_module(_module_name(verb)), verb.replace("-", "_"))
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(verb, help=function.__doc__, short_help=VERBS[verb])(function)
-    return cast("TyperCommand", typer.main.get_command(single))
+    command = cast("TyperCommand", typer.main.get_command(single))
+    command.params.append(
+        TyperOption(
+            param_decls=["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda _context, _parameter, show: _print_version(show),
+            help="Show the version and exit.",
+        )
+    )
+    return command
 
 
 class ShcGroup(TyperGroup):

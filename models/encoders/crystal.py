@@ -96,12 +96,13 @@ class GatedConvolution(nn.Module):
     def message(self, receiver: Tensor, sender: Tensor, bond: Tensor) -> Tensor:
         """Gated message from projected ends and the bond embedding, ``[..., d_model]``."""
         gate, value = (receiver + sender + self.bond(bond)).chunk(2, dim=-1)
-        return torch.sigmoid(gate) * nn.functional.silu(value)
+        gated: Tensor = torch.sigmoid(gate) * nn.functional.silu(value)
+        return gated
 
     def update(self, nodes: Tensor, total: Tensor) -> Tensor:
         """Residual update of ``[..., d_model]`` nodes by their summed messages."""
-        change: Tensor = self.out(nn.functional.silu(self.after(total)))
-        return nodes + self.dropout(change)
+        updated: Tensor = nodes + self.dropout(self.out(nn.functional.silu(self.after(total))))
+        return updated
 
     def forward(self, nodes: Tensor, index: Tensor, mask: Tensor, bond: Tensor) -> Tensor:
         """Pass messages in the dense layout.
@@ -150,7 +151,7 @@ class CrystalEncoder(nn.Module):
         mask = (neighbours > 0).to(distance.dtype)[..., None]
         z_to = atoms.reshape(-1).index_select(0, index).reshape(neighbours.shape)
         bond = self.bond(distance, atoms[:, :, None].expand_as(neighbours), z_to)
-        nodes = self.atom(atoms) + self.weight(weight[..., None])
+        nodes: Tensor = self.atom(atoms) + self.weight(weight[..., None])
         for layer in self.layers:
             nodes = layer(nodes, index, mask, bond)
         return nodes

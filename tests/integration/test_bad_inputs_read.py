@@ -47,11 +47,11 @@ def test_refused(name: str, bad: tuple[Path, dict[str, str]], capfd: pytest.Capt
 
 
 def test_all_together_take_seconds(bad: tuple[Path, dict[str, str]]) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for name in bad[1]:
         with pytest.raises(ShcError):
             read_crystal(bad[0] / name, FeaturizeConfig())
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_folder_of_them_is_walked_to_the_end(bad: tuple[Path, dict[str, str]]) -> None:

@@ -23,7 +23,7 @@ WITHOUT_TORCH = [
     "shc.featurize.store_writer",
     "shc.featurize.types",
 ]
-WITH_TORCH: list[str] = []
+WITH_TORCH = ["shc.models.training", "shc.models.inference", "shc.cli.commands.train", "shc.cli.commands.predict"]
 
 _HOOK = """
 import sys

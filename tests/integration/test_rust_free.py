@@ -41,7 +41,7 @@ try:
 except SystemExit as stop:
     assert stop.code in (None, 0), stop.code
 from shc.featurize.config import FeaturizeConfig
-from shc.featurize.pipeline import featurize_batch
+from shc.featurize.batch import featurize_batch
 records, failures = featurize_batch([Path(sys.argv[1])], FeaturizeConfig())
 assert len(records) == 1 and not failures, failures
 for module in list(sys.modules.values()):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parents[1] / "data" / "run_train.py"
 TINY: ModelConfig = runpy.run_path(str(SCRIPT))["TINY"]
 CONFIG: TrainConfig = runpy.run_path(str(SCRIPT))["CONFIG"]
+LONG = replace(CONFIG, epochs=40, patience=40)
 N_CRYSTALS, N_TEST = 72, 12
 
 
@@ -205,11 +207,17 @@ def test_five_epochs_and_five_are_ten(whole: TrainSummary, folder: Path, tmp_pat
     assert_same_outcome(summary.output, whole.output)
 
 
+@pytest.fixture(scope="module")
+def long_run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSummary:
+    """A training that nobody interrupted, long enough for a signal to come in time."""
+    return run(folder, tmp_path_factory.mktemp("long") / "run", LONG)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_of_two_processes_that_was_signalled_goes_on(
-    number: signal.Signals, whole: TrainSummary, folder: Path, tmp_path: Path
+    number: signal.Signals, long_run: TrainSummary, folder: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(SCRIPT), str(folder), str(tmp_path / "run"), "2"]
+    command = [sys.executable, str(SCRIPT), str(folder), str(tmp_path / "run"), "2", str(LONG.epochs)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
@@ -219,8 +227,9 @@ def test_a_run_of_two_processes_that_was_signalled_goes_on(
     assert all(first)
     assert process.returncode != 0
     assert not (tmp_path / "run" / "card.json").exists()
-    summary = run(folder, tmp_path / "run")
-    assert_same_outcome(summary.output, whole.output)
+    summary = run(folder, tmp_path / "run", LONG)
+    assert summary.resumed
+    assert_same_outcome(summary.output, long_run.output)
 
 
 def test_a_finished_run_is_not_scored_again(whole: TrainSummary, folder: Path) -> None:
@@ -256,8 +265,16 @@ def test_early_stopping(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_single_member_holds_a_share_out(folder: Path, tmp_path: Path) -> None:
-    summary = run(folder, tmp_path / "run", replace(CONFIG, n_members=1, epochs=2))
+    summary = run(folder, tmp_path / "run", replace(CONFIG, n_members=1, held_out=0.1, epochs=2))
     assert 4 <= summary.out_of_fold.n <= 10
+
+
+def test_members_hold_out_no_more_than_the_share(folder: Path, tmp_path: Path) -> None:
+    summary = run(folder, tmp_path / "run", replace(CONFIG, held_out=0.2, epochs=1))
+    held = Counter(row["member"] for row in table(summary.output / "oof.csv"))
+    assert set(held) == {"0", "1"}
+    assert all(10 <= n <= 14 for n in held.values()), "a fifth of 60 rows, up to the size of a chemical system"
+    assert summary.out_of_fold.n == sum(held.values())
 
 
 def test_rows_without_a_partner_are_counted(folder: Path, tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def lattice_of(number: int) -> NDArray[np.float64]:
     bx, by = np.cos(gamma), np.sin(gamma)
     cx = np.cos(beta)
     cy = (np.cos(alpha) - bx * cx) / by
-    return np.array(edges)[:, None] * np.array([[1, 0, 0], [bx, by, 0], [cx, cy, np.sqrt(1 - cx**2 - cy**2)]])
+    directions = np.array([[1, 0, 0], [bx, by, 0], [cx, cy, np.sqrt(1 - cx**2 - cy**2)]])
+    lattice: NDArray[np.float64] = np.array(edges)[:, None] * directions
+    return lattice
 
 
 def crystal_of(number: int) -> Crystal:

@@ -116,8 +116,9 @@ def test_every_verb_has_help_and_a_config_option(verb: str) -> None:
     assert "\n  " in result.stdout.split("Options:")[0], "a verb says what it does"
 
 
-def test_version() -> None:
-    result = CliRunner().invoke(main.app, ["--version"])
+@pytest.mark.parametrize("verb", [None, *main.VERBS])
+def test_version(verb: str | None) -> None:
+    result = CliRunner().invoke(main.app, [*filter(None, [verb]), "--version"])
     assert (result.exit_code, result.stdout) == (0, f"shc {version()}\n")
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from shc.featurize import batch as batch_module
+from shc.featurize import graph, symmetry
+from shc.featurize.batch import featurize_batch
 from shc.featurize.config import FeaturizeConfig
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.pipeline import (
     Progress,
     current_header,
-    featurize_batch,
     featurize_sources,
     iter_featurized,
 )
@@ -114,17 +115,15 @@ def test_bad_files_become_failures_and_stop_nothing(cifs: Path) -> None:
 
 
 def test_unexpected_errors_are_failures_that_ask_for_a_report(cifs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real_reduce, real_graphs = batch_module.reduce_crystal, batch_module.build_graphs
-
     def reduce_crystal(crystal: Crystal, config: FeaturizeConfig) -> PrimitiveCrystal:
         if crystal.material_id == "m02":
             raise ZeroDivisionError("a defect")
-        return real_reduce(crystal, config)
+        return symmetry.reduce_crystal(crystal, config)
 
-    def build_graphs(cells: Sequence[PrimitiveCrystal], config: FeaturizeConfig) -> list[batch_module.Graph]:
+    def build_graphs(cells: Sequence[PrimitiveCrystal], config: FeaturizeConfig) -> list[graph.Graph]:
         if any(abs(abs(np.linalg.det(cell.lattice)) - 4.04**2 * 4.04) < 1e-6 for cell in cells):
             raise ValueError("a bad cell")
-        return real_graphs(cells, config)
+        return graph.build_graphs(cells, config)
 
     def reduced_formula(_atomic_number: object) -> str:
         raise KeyError(17)

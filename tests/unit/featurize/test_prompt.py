@@ -25,7 +25,7 @@ ALL = range(1, 231)
 
 
 def field(number: int, name: str) -> list[float]:
-    return symmetry_prompt(number)[dict(PROMPT_FIELDS)[name]].tolist()
+    return [float(value) for value in symmetry_prompt(number)[dict(PROMPT_FIELDS)[name]]]
 
 
 def facts() -> list[SpaceGroupFacts]:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import math
+import os
 import runpy
 import sys
 import warnings
@@ -188,7 +189,7 @@ def test_rhombohedral_and_hexagonal_axes(tmp_path: Path) -> None:
     rhombohedral = hexagonal.replace("units_Z 6", "units_Z 2").replace("0 0 0.2339", "0.2339 0.2339 0.2339")
     for name, value in zip("abc", ("4.546", "4.546", "11.862"), strict=True):
         rhombohedral = rhombohedral.replace(f"_cell_length_{name} {value}", f"_cell_length_{name} {length:.8f}")
-    for name, value in zip(("alpha", "beta", "gamma"), (90, 90, 120), strict=True):
+    for name, value in zip(("alpha", "beta", "gamma"), ("90", "90", "120"), strict=True):
         rhombohedral = rhombohedral.replace(f"angle_{name} {value}", f"angle_{name} {angle:.8f}")
     large, small = read_text(tmp_path, hexagonal, "h.cif"), read_text(tmp_path, rhombohedral, "r.cif")
     assert (len(large.frac), len(small.frac)) == (6, 2)
@@ -268,7 +269,7 @@ def test_ordinary_files_do_not_import_pymatgen(tmp_path: Path) -> None:
 def test_poscar(text: str, tmp_path: Path) -> None:
     crystal = read_text(tmp_path, text, "CsCl.vasp")
     assert crystal.atomic_number.tolist() == [55, 17]
-    np.testing.assert_allclose(crystal.frac, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-9)
+    np.testing.assert_allclose(crystal.frac, np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]), atol=1e-9)
     np.testing.assert_allclose(crystal.lattice, 4.11 * np.eye(3), atol=1e-6)
 
 
@@ -288,7 +289,7 @@ def test_poscar(text: str, tmp_path: Path) -> None:
 def test_extended_xyz(text: str, tmp_path: Path) -> None:
     crystal = read_text(tmp_path, text, "CsCl.extxyz")
     assert crystal.atomic_number.tolist() == [55, 17]
-    np.testing.assert_allclose(crystal.frac, [[0, 0, 0], [0.5, 0.5, 0.5]], atol=1e-9)
+    np.testing.assert_allclose(crystal.frac, np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]), atol=1e-9)
 
 
 def test_formats_agree_with_ase(tmp_path: Path) -> None:
@@ -414,15 +415,13 @@ def test_list_file_and_stdin(tree: Path) -> None:
 
 
 def test_stdin_is_streamed() -> None:
-    def lines() -> io.StringIO:
-        class Endless(io.StringIO):
-            def __next__(self) -> str:
-                return "no.cif\n"
-
-        return Endless()
-
-    found = iter_paths(["-"], lines())
-    assert [next(found) for _ in range(3)] == [next(iter_paths(["no.cif"]))] * 3
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as lines, os.fdopen(writing, "w") as feed:
+        feed.write("no.cif\n" * 3)
+        feed.flush()
+        # The pipe is still open: whoever waited for its end would never return.
+        found = iter_paths(["-"], lines)
+        assert [next(found) for _ in range(3)] == [next(iter_paths(["no.cif"]))] * 3
 
 
 # --- parts -----------------------------------------------------------------------------------------------

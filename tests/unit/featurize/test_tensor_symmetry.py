@@ -27,7 +27,8 @@ def rotation(axis: tuple[float, float, float], order: int) -> NDArray[np.float64
     n = np.array(axis) / np.linalg.norm(axis)
     angle = 2.0 * np.pi / order
     cross = np.array([[0.0, -n[2], n[1]], [n[2], 0.0, -n[0]], [-n[1], n[0], 0.0]])
-    return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+    matrix: NDArray[np.float64] = np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+    return matrix
 
 
 def generate(*generators: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,7 +132,7 @@ def test_cubic_metals_keep_one_number() -> None:
 
 def test_types_of_components() -> None:
     sizes = {"I": 6, "II": 6, "III": 6, "IV": 6, "longitudinal": 3}
-    assert {name: int((n == COMPONENT_TYPE).sum()) for n, name in enumerate(TYPES)} == sizes
+    assert {name: int(np.equal(n, COMPONENT_TYPE).sum()) for n, name in enumerate(TYPES)} == sizes
     by_name = {component_name(c): TYPES[COMPONENT_TYPE[c]] for c in range(27)}
     expected = {"xy^z": "I", "xy^x": "II", "xx^y": "III", "xy^y": "IV", "xx^x": "longitudinal", "zx^z": "II"}
     assert {name: by_name[name] for name in expected} == expected

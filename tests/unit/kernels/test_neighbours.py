@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,8 +13,11 @@ from shc.kernels import neighbours, neighbours_full, neighbours_nearest, referen
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from shc.kernels.neighbours import FullList, Nearest
+
 Batch = tuple["NDArray[np.float64]", "NDArray[np.float64]", "NDArray[np.int64]"]
 
+PAIR_COLUMNS = ("i", "j", "shift", "distance")
 FCC = 4.0 * np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 
 
@@ -45,8 +48,10 @@ def _batch(seed: int, kind: str, n_crystals: int = 3, n_max: int = 5) -> Batch:
     return cells, frac, np.concatenate([[0], np.cumsum(counts)])
 
 
-def _assert_equal(ours: tuple[NDArray[np.generic], ...], theirs: tuple[NDArray[np.generic], ...]) -> None:
-    for mine, other in zip(ours, theirs, strict=True):
+def _assert_equal(ours: FullList | Nearest, theirs: FullList | Nearest) -> None:
+    assert ours._fields == theirs._fields
+    for name in ours._fields:
+        mine, other = getattr(ours, name), getattr(theirs, name)
         assert mine.dtype == other.dtype
         assert mine.shape == other.shape
         if mine.dtype.kind == "f":
@@ -115,10 +120,11 @@ def test_mixed_batch_equals_single_crystals() -> None:
         one = (batch[0][b : b + 1], batch[1][atoms], np.array([0, sizes[b]]))
         pairs = slice(together.pair_offsets[b], together.pair_offsets[b + 1])
         alone = neighbours.full_list(*one, 4.0)
-        for mine, other in zip(together[:4], alone[:4], strict=True):
-            np.testing.assert_array_equal(mine[pairs], other)
-        for mine, other in zip(nearest, neighbours.k_nearest(*one, 4.0, 6), strict=True):
-            np.testing.assert_array_equal(mine[atoms], other)
+        for column in PAIR_COLUMNS:
+            np.testing.assert_array_equal(getattr(together, column)[pairs], getattr(alone, column))
+        near = neighbours.k_nearest(*one, 4.0, 6)
+        for column in near._fields:
+            np.testing.assert_array_equal(getattr(nearest, column)[atoms], getattr(near, column))
 
 
 @pytest.mark.parametrize("batch", [_batch(11, "random"), _batch(12, "skewed"), _large("random", 300)])
@@ -126,7 +132,7 @@ def test_pairs_come_in_both_directions_with_the_same_distance(batch: Batch) -> N
     pairs = neighbours.full_list(*batch, 4.0)
     for b in range(batch[0].shape[0]):
         part = slice(pairs.pair_offsets[b], pairs.pair_offsets[b + 1])
-        i, j, shift, distance = (column[part] for column in pairs[:4])
+        i, j, shift, distance = pairs.i[part], pairs.j[part], pairs.shift[part], pairs.distance[part]
         forward = dict(zip(zip(i, j, *shift.T, strict=True), distance, strict=True))
         assert len(forward) == i.size
         for (p, q, s0, s1, s2), value in forward.items():
@@ -242,8 +248,8 @@ def test_chosen_centres_equal_rows_of_all_centres() -> None:
     every = neighbours.k_nearest(*batch, 4.0, 12)
     first = batch[2][:-1]
     chosen = neighbours.k_nearest(*batch, 4.0, 12, centres=first, centre_offsets=np.arange(5))
-    for mine, other in zip(chosen, every, strict=True):
-        np.testing.assert_array_equal(mine, other[first])
+    for column in every._fields:
+        np.testing.assert_array_equal(getattr(chosen, column), getattr(every, column)[first])
     some = neighbours.k_nearest(*batch, 4.0, 12, centres=first[:1], centre_offsets=[0, 1, 1, 1, 1])
     np.testing.assert_array_equal(some.atom, every.atom[:1])
 
@@ -259,12 +265,13 @@ def test_empty_batch_and_empty_crystal() -> None:
 
 def test_one_compiled_version_serves_every_layout() -> None:
     batch = _batch(31, "random")
-    frozen = tuple(array.copy() for array in batch)
+    frozen = (batch[0].copy(), batch[1].copy(), batch[2].copy())
     for array in frozen:
         array.flags.writeable = False
     fortran = (np.asfortranarray(batch[0]), np.asfortranarray(batch[1]), batch[2].astype(np.int32))
     expected = neighbours.full_list(*batch, 3.0)
-    for other in (frozen, fortran):
+    layouts: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.integer[Any]]]] = [frozen, fortran]
+    for other in layouts:
         _assert_equal(neighbours.full_list(*other, 3), expected)
         neighbours.k_nearest(*other, 3, 5)
     assert len(neighbours_full.full_list.signatures) == 1

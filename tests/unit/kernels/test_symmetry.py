@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shc.kernels.lattice import lattice_rotations, reduce_lattice
+from shc.kernels.lattice import BAND, lattice_rotations, reduce_lattice
 from shc.kernels.symmetry import AMBIGUOUS, CLEAR, find_symmetry
 from shc.kernels.symmetry_reference import (
     find_operations_reference,
@@ -87,6 +87,14 @@ def test_lattice_rotations_near_the_tolerance_are_not_sure() -> None:
     assert (len(found), int(sure.sum())) == (8, 8)
 
 
+def is_clear(lattice: NDArray[np.float64], frac: NDArray[np.float64], species: NDArray[np.int64]) -> bool:
+    """Whether no operation has a residual near the tolerance; twice the band, as the twin may pin another atom."""
+    rotations = lattice_rotations_reference(lattice, TOLERANCE)
+    limits = (TOLERANCE / BAND / 2.0, TOLERANCE * BAND * 2.0)
+    few, many = (len(find_operations_reference(lattice, frac, species, rotations, limit)[0]) for limit in limits)
+    return few == many
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -106,6 +114,8 @@ def test_search_equals_reference_in_any_cell(
     frac = rng.integers(0, 4, size=(n, 3)) / 4.0 if seed % 2 else rng.random((n, 3))
     frac = np.unique(frac, axis=0)
     species = rng.integers(1, 3, size=len(frac))
+    # Random positions may lie near a special one by chance; those on the grid never do.
+    assume(seed % 2 or is_clear(primitive, frac, species))
 
     cells = np.array(list(product(*(range(s) for s in size))))
     positions = (frac[:, None, :] + cells[None, :, :]).reshape(-1, 3) / np.array(size)
@@ -170,9 +180,9 @@ def test_coinciding_atoms_are_ambiguous() -> None:
 def test_thousand_atoms_in_reasonable_time(vacancy: bool) -> None:
     frac = np.array(list(product(range(10), repeat=3)))[int(vacancy) :] / 10.0
     find_symmetry(10.0 * FCC, frac[:2], np.ones(2, np.int64), TOLERANCE)
-    start = time.perf_counter()
+    start = time.process_time()
     found = find_symmetry(10.0 * FCC, frac, np.ones(len(frac), np.int64), TOLERANCE)
-    assert time.perf_counter() - start < 10.0
+    assert time.process_time() - start < 10.0
     assert found.status == CLEAR
     assert len(found.rotations) == 48
     assert len(found.atom) == (999 if vacancy else 1)

@@ -139,12 +139,27 @@ def test_the_loss_is_least_at_the_truth() -> None:
     truth = ValueGrid(MODEL).soft_target(torch.from_numpy(labels)).clamp_min(1e-12).log()
     finite = torch.tensor([-20.0, -20.0, 20.0, 20.0])
     best = objective(Output(truth, finite, torch.zeros(4, 1)), rows)
-    flat = objective(Output(torch.zeros(4, 8), finite, torch.zeros(4, 1)), rows)
     wrong = objective(Output(truth, -finite, torch.zeros(4, 1)), rows)
-    entropy = -(truth.exp() * truth).sum(1).mean()
-    assert float(best) == pytest.approx(float(entropy), abs=1e-4)
-    assert float(flat) == pytest.approx(np.log(8.0), abs=1e-5)
-    assert float(wrong) == pytest.approx(float(entropy) + CONFIG.finite_weight * 20.0, rel=1e-4)
+    entropy = float(-(truth.exp() * truth).sum(1).mean())
+    # At the truth the ranked probability score is 0, and the cross-entropy is the entropy.
+    assert float(best) == pytest.approx(CONFIG.cross_entropy * entropy, abs=1e-4)
+    assert float(wrong) == pytest.approx(CONFIG.cross_entropy * entropy + CONFIG.finite_weight * 20.0, rel=1e-4)
+    noise = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        near = truth + 0.1 * torch.randn(truth.shape, generator=noise)
+        assert float(objective(Output(near, finite, torch.zeros(4, 1)), rows)) > float(best)
+
+
+def test_the_loss_is_the_ranked_probability_score_and_a_little_cross_entropy() -> None:
+    labels = np.array([0.0, 5.0, 300.0, 1500.0])
+    grid = ValueGrid(MODEL)
+    truth = grid.soft_target(torch.from_numpy(labels)).double().numpy()
+    width = np.diff(grid.edges) ** 0.75
+    gap = np.cumsum(np.full(8, 1.0 / 8.0) - truth, axis=1)
+    ranked = np.mean([np.sum(width / width.mean() * row**2) for row in gap])
+    finite = torch.tensor([-20.0, -20.0, 20.0, 20.0])
+    flat = Objective(labels, MODEL, CONFIG)(Output(torch.zeros(4, 8), finite, torch.zeros(4, 1)), np.arange(4))
+    assert float(flat) == pytest.approx(ranked + CONFIG.cross_entropy * np.log(8.0), rel=1e-5)
 
 
 def test_the_average_follows_the_weights() -> None:

@@ -190,7 +190,7 @@ def test_export_with_any_batch_and_any_number_of_nodes(
     n_batch, n_nodes = torch.export.Dim("batch", min=2, max=512), torch.export.Dim("nodes", min=2, max=512)
     both, first = {0: n_batch, 1: n_nodes}, {0: n_batch}
     program = torch.export.export(
-        network, tuple(batch), dynamic_shapes=(both, both, both, both, first, first, first), strict=strict
+        network, tuple(batch), dynamic_shapes=(both, both, both, both, first, first), strict=strict
     )
     for rows in (np.arange(5), np.array([2, 0]), np.array([4, 4, 4, 1, 0, 2, 3])):
         other = CrystalArrays(FeatureBatch.from_records(records)).batch(rows)

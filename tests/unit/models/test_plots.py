@@ -12,7 +12,7 @@ from shc.models.plots import learning_curve, local_density, parity_plot
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROWS = [EpochLog(m, e, 3.0 / e, 3.2 / e + 0.01 * e, 1e-3) for m in (0, 1) for e in range(1, 6)]
+ROWS = [EpochLog(m, e, 3.0 / e, 3.2 / e + 0.01 * e, 150.0 / e, 1e-3) for m in (0, 1) for e in range(1, 6)]
 
 
 def is_png(path: Path) -> bool:

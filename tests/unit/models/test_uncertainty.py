@@ -114,7 +114,7 @@ def test_the_blend_is_the_grid_point_of_least_cost() -> None:
     errors = [point_value(GRID, probability, b) - labels for b in np.linspace(0, 1, 11)]
     mae = np.array([np.abs(e).mean() for e in errors])
     rmse = np.array([np.sqrt((e**2).mean()) for e in errors])
-    best = int((mae / mae.min() + rmse / rmse.min()).argmin())
+    best = int((2.0 * mae / mae.min() + rmse / rmse.min()).argmin())
     assert chosen == pytest.approx(0.1 * best)
 
 
