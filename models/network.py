@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shc.models.encoders.crystal import CrystalEncoder
-from shc.models.encoders.descriptors import DescriptorEncoder
+from shc.models.encoders.descriptors import DescriptorEncoder, blank_out
 from shc.models.encoders.prompt import PromptEncoder
 from shc.models.fusion import MASKED, Fusion
 from shc.models.heads import Heads
@@ -100,8 +100,7 @@ class SHCTransformer(nn.Module):
         """Blank the fused summary of random crystals in training, so that the trunk learns to stand alone."""
         if not self.training or self.branch_dropout == 0.0:
             return fused
-        keep = torch.rand(fused.shape[0], 1, device=fused.device) >= self.branch_dropout
-        return fused * keep / (1.0 - self.branch_dropout)
+        return blank_out(fused, 1, self.branch_dropout)
 
     def predict(self, batch: CrystalBatch) -> Output:
         """``forward`` on the fields of a batch."""

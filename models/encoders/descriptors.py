@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from shc.models.config import ModelConfig
 
 
+def blank_out(values: Tensor, n_axes: int, share: float) -> Tensor:
+    """Set random slices to 0 and scale the others up, so that the mean stays.
+
+    Args:
+        values: Any shape.
+        n_axes: A slice is what the first ``n_axes`` indices select.
+        share: Share of slices that are blanked, below 1.
+    """
+    keep = torch.rand(values.shape[:n_axes], device=values.device) >= share
+    return values * keep.reshape(keep.shape + (1,) * (values.ndim - n_axes)) / (1.0 - share)
+
+
 class PiecewiseLinear(nn.Module):
     """Each number as its position within quantile bins, then mixed linearly per number.
 
@@ -92,7 +104,6 @@ class DescriptorEncoder(nn.Module):
         """
         encoded = self.encode(descriptors)
         if self.training and self.blank > 0:
-            keep = torch.rand(encoded.shape[:2], device=encoded.device) >= self.blank
-            encoded = encoded * keep[:, :, None] / (1.0 - self.blank)
+            encoded = blank_out(encoded, 2, self.blank)
         trunk: Tensor = self.trunk(torch.cat([encoded.flatten(1), prompt], dim=1))
         return trunk, self.tokens(trunk).reshape(descriptors.shape[0], -1, self.d_model)
