@@ -1,11 +1,12 @@
 """Write ``featurize/data/elements.json``, the table behind ``shc.featurize.elements``.
 
-    python benchmarks/build_elements.py --soc xi.json
+    python benchmarks/build_elements.py
 
 Columns and their origin are listed in ``docs/elements.md``. Mass, electronegativity, ionisation energy, electron
 affinity, radii, melting point, Pettifor number, ground-state configuration and LDA orbital energies are read from
 pymatgen's periodic table, covalent radii (Cordero et al., Dalton Trans. 2008, 2832) from ase; the spin-orbit
-constants come from scalar-relativistic LDA atoms, one pair ``[p, d]`` in eV per element.
+constants come from the scalar-relativistic LDA atoms of ``shc.featurize.electronic``, one pair ``[p, d]`` in eV per
+element; lanthanides and actinides have none, as no training crystal holds any but La.
 """
 
 from __future__ import annotations
@@ -64,10 +65,13 @@ def clean(value: Any) -> float | None:  # noqa: ANN401 - periodic-table entries 
     return number if math.isfinite(number) else None
 
 
-def row(z: int, soc: dict[str, list[float]]) -> dict[str, Any]:
+def row(z: int) -> dict[str, Any]:
     """All columns of one element."""
     from ase.data import covalent_radii
     from pymatgen.core.periodic_table import Element
+
+    from shc.featurize.electronic.atom import spin_orbit_constants
+    from shc.featurize.electronic.configurations import LAST_ELEMENT as LAST_SOLVED
 
     element = Element.from_Z(z)
     data = element.data
@@ -84,7 +88,7 @@ def row(z: int, soc: dict[str, list[float]]) -> dict[str, Any]:
         "f": 14 - count["f"] if block == "f" else 0,
     }
     radius = float(covalent_radii[z])
-    pair = soc.get(element.symbol)
+    pair = spin_orbit_constants(z) if z <= LAST_SOLVED and not 58 <= z <= 70 else None
     return {
         "symbol": element.symbol,
         "mass": round(float(element.atomic_mass), 5),
@@ -111,11 +115,9 @@ def row(z: int, soc: dict[str, list[float]]) -> dict[str, Any]:
 def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--soc", type=Path, required=True, help="JSON: symbol -> [p, d] spin-orbit constants in eV")
     parser.add_argument("--output", type=Path, default=Path("featurize/data/elements.json"))
     args = parser.parse_args()
-    soc = json.loads(args.soc.read_text())
-    rows = [row(z, soc) for z in range(1, LAST_ELEMENT + 1)]
+    rows = [row(z) for z in range(1, LAST_ELEMENT + 1)]
     args.output.write_text("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n")
     print(f"{len(rows)} elements -> {args.output}")
 

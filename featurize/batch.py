@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,12 +18,14 @@ from shc.featurize.symmetry import PrimitiveCrystal, reduce_crystal
 from shc.featurize.types import CrystalRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from shc.featurize.config import FeaturizeConfig
+
+    Bands = Callable[[str, PrimitiveCrystal], bytes]
 
 
 class _Reduced(NamedTuple):
@@ -32,15 +35,19 @@ class _Reduced(NamedTuple):
     cell: PrimitiveCrystal
 
 
-def featurize_batch(paths: Sequence[Path], config: FeaturizeConfig) -> tuple[list[CrystalRecord], list[Failure]]:
+def featurize_batch(
+    paths: Sequence[Path], config: FeaturizeConfig, bands: Bands | None = None
+) -> tuple[list[CrystalRecord], list[Failure]]:
     """Featurise some files in this process.
 
     Args:
         paths: Structure files; some tens at a time keep the cost of kernel calls low.
         config: Parameters.
+        bands: Makes the packed electronic record of a crystal from its id and its primitive cell.
 
     Returns:
-        The records of the usable files in the order given, and one failure for each other file.
+        The records of the usable files in the order given, and one failure for each other file. A crystal whose
+        bands fail has its record, without bands, and a failure of the stage ``bands``.
     """
     failures: list[Failure] = []
     with warnings.catch_warnings():
@@ -53,7 +60,7 @@ def featurize_batch(paths: Sequence[Path], config: FeaturizeConfig) -> tuple[lis
         for (crystal, graph), values in zip(usable, _descriptors(usable), strict=True):
             record = _record(crystal, graph, values, failures)
             if record is not None:
-                records.append(record)
+                records.append(record if bands is None else _with_bands(record, crystal, bands, failures))
     return records, failures
 
 
@@ -142,3 +149,11 @@ def _record(
     except Exception as error:  # noqa: BLE001  no file may stop the others
         failures.append(_failure(crystal.path, stage, error))
         return None
+
+
+def _with_bands(record: CrystalRecord, crystal: _Reduced, bands: Bands, failures: list[Failure]) -> CrystalRecord:
+    try:
+        return replace(record, bands=bands(crystal.material_id, crystal.cell))
+    except Exception as error:  # noqa: BLE001  no file may stop the others
+        failures.append(_failure(crystal.path, "bands", error))
+        return record

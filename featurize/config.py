@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+BANDS_NONE: Final = "none"
+"""No electronic structure."""
+BANDS_AUTO: Final = "auto"
+"""The built-in electronic structure is computed for every crystal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +28,7 @@ class FeaturizeConfig:
     """A file with more atoms in its cell is refused."""
     allow_hydrogen: bool = False
     """Whether crystals with H, D or T are accepted (no training crystal holds hydrogen)."""
+    bands: str = BANDS_NONE
+    """``auto``: the built-in electronic structure is computed and stored; ``none``: it is not."""
+    bands_budget: float = 0.6
+    """Processor time aimed at for the electronic structure of one crystal, seconds."""

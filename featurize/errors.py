@@ -42,7 +42,7 @@ class Failure(NamedTuple):
     path: str
     """Path of the input as the user gave it."""
     stage: str
-    """Where it failed: ``read``, ``symmetry``, ``graph``, ``descriptors``, ``predict``, ``id``."""
+    """Where it failed: ``read``, ``symmetry``, ``graph``, ``descriptors``, ``bands``, ``predict``, ``id``."""
     error: str
     """What is wrong."""
     hint: str

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import sys
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Self
 
 from shc.featurize.batch import featurize_batch
+from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.descriptors import DESCRIPTOR_VERSION, descriptor_names
+from shc.featurize.electronic.record import ENGINE_VERSION
+from shc.featurize.electronic.run import BandsOutput, featurize_with_bands, file_timeout
 from shc.featurize.errors import ExitCode, Failure, ShcError
-from shc.featurize.pool import BatchPool, default_workers
+from shc.featurize.inputs import Batch, Inputs, digest
+from shc.featurize.pool import FILE_TIMEOUT, BatchPool, default_workers
 from shc.featurize.prompt import PROMPT_FIELDS, PROMPT_VERSION
 from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureHeader
 from shc.featurize.store_writer import FeatureWriter
-from shc.featurize.structures import iter_paths, material_id
+from shc.featurize.structures import iter_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,30 +31,40 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from shc.featurize.config import FeaturizeConfig
-    from shc.featurize.pool import BatchResult, Ticket
+    from shc.featurize.pool import Task, Ticket
     from shc.featurize.types import CrystalRecord
 
 BATCH_SIZE: Final = 64
 """Files handed to a process at a time."""
 IN_PROCESS_BELOW: Final = 200
 """With fewer files than this, starting processes costs more than it saves."""
-_REPORT_EVERY: Final = 1024
+BANDS_IN_PROCESS_BELOW: Final = 2
+"""The same if the electronic structure is computed, a second or so per file; a batch is one file then."""
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Files to do, and what happened to the inputs between them."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done with batches of files, and how large they are."""
 
-    paths: list[Path] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    n_skipped: int = 0
-    records: list[CrystalRecord] = field(default_factory=list)
+    task: Task
+    batch_size: int
+    in_process_below: int
+    file_timeout: float
 
-    def add(self, result: BatchResult) -> None:
-        """Note what became of the files."""
-        records, failures = result
-        self.records += records
-        self.failures += failures
+    @classmethod
+    def of(cls, config: FeaturizeConfig, bands: BandsOutput | None, batch_size: int | None) -> _Work:
+        """The work that parameters ask for.
+
+        Raises:
+            ShcError: The bands are neither ``auto`` nor ``none``.
+        """
+        if config.bands == BANDS_NONE:
+            task = partial(featurize_batch, config=config)
+            return cls(task, batch_size or BATCH_SIZE, IN_PROCESS_BELOW, FILE_TIMEOUT)
+        if config.bands == BANDS_AUTO:
+            task = partial(featurize_with_bands, config=config, output=bands or BandsOutput())
+            return cls(task, batch_size or 1, BANDS_IN_PROCESS_BELOW, file_timeout(config))
+        raise ShcError(f"bands {config.bands!r} are unknown", f"choose {BANDS_AUTO} or {BANDS_NONE}", ExitCode.USAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ class FeaturizeSummary:
     """Crystals that were done before and have not changed."""
     n_failed: int
     """Inputs that could not be used."""
+    n_without_bands: int
+    """Crystals written in this run whose bands failed; they are listed among the failures."""
     seconds: float
     """Wall-clock time."""
 
@@ -92,6 +107,7 @@ def current_header(config: FeaturizeConfig) -> FeatureHeader:
         prompt_fields=tuple((name, span.start, span.stop) for name, span in PROMPT_FIELDS),
         descriptor_version=DESCRIPTOR_VERSION,
         descriptor_names=descriptor_names(),
+        bands_version=0 if config.bands == BANDS_NONE else ENGINE_VERSION,
     )
 
 
@@ -106,7 +122,8 @@ def iter_featurized(
     *,
     executor: Executor | None = None,
     workers: int | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
+    bands: BandsOutput | None = None,
     stdin: TextIO | None = None,
     stop: StopRequest | None = None,
 ) -> Iterator[tuple[list[CrystalRecord], list[Failure]]]:
@@ -117,15 +134,17 @@ def iter_featurized(
         config: Parameters.
         executor: Where to run. By default few files run in this process and many in a pool of processes.
         workers: Number of processes of the default pool; one per usable core if None.
-        batch_size: Files handed to a process at a time.
+        batch_size: Files handed to a process at a time; by default some tens, or one if bands are computed.
+        bands: Cache of the bands and what to draw of them, if ``config.bands`` is ``auto``.
         stdin: What ``-`` reads.
         stop: Ends the stream early, after the batches that are already being worked on.
 
     Yields:
         Records and failures, batch by batch. A material id that appears a second time is a failure.
     """
-    inputs = _Inputs(iter_paths(sources, stdin), None, batch_size, stop or StopRequest())
-    for batch in _stream(inputs, config, executor, workers):
+    work = _Work.of(config, bands, batch_size)
+    inputs = Inputs(iter_paths(sources, stdin), None, work.batch_size, stop or StopRequest())
+    for batch in _stream(inputs, work, executor, workers):
         yield batch.records, batch.failures
 
 
@@ -137,7 +156,8 @@ def featurize_sources(
     overwrite: bool = False,
     executor: Executor | None = None,
     workers: int | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
+    bands: BandsOutput | None = None,
     stdin: TextIO | None = None,
     stop: StopRequest | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -155,7 +175,8 @@ def featurize_sources(
         overwrite: Whether an existing feature file is replaced instead of extended.
         executor: Where to run. By default few files run in this process and many in a pool of processes.
         workers: Number of processes of the default pool; one per usable core if None.
-        batch_size: Files handed to a process at a time.
+        batch_size: Files handed to a process at a time; by default some tens, or one if bands are computed.
+        bands: Cache of the bands and what to draw of them, if ``config.bands`` is ``auto``.
         stdin: What ``-`` reads.
         stop: Ends the run early, in good order.
         on_progress: Called after each batch, once its rows are safe.
@@ -169,88 +190,51 @@ def featurize_sources(
     """
     start = time.perf_counter()
     stop = stop or StopRequest()
-    done = skipped = failed = 0
+    work = _Work.of(config, bands, batch_size)
+    counts: Counter[str] = Counter()
     listing = failures_path(output)
     with FeatureWriter(output, current_header(config), overwrite=overwrite) as writer, _Log(listing) as log:
-
-        def is_done(name: str, path: Path) -> bool:
-            known = writer.done.get(name)
-            return known is not None and known == _digest(path)
-
-        inputs = _Inputs(iter_paths(sources, stdin), is_done, batch_size, stop)
-        for batch in _stream(inputs, config, executor, workers):
+        inputs = Inputs(iter_paths(sources, stdin), _known_to(writer, bands), work.batch_size, stop)
+        for batch in _stream(inputs, work, executor, workers):
             writer.append(batch.records)
             log.write(batch.failures)
-            done += len(batch.records)
-            skipped += batch.n_skipped
-            failed += len(batch.failures)
-            if on_progress is not None:
-                on_progress(Progress(done, skipped, failed))
-        if stop.requested:
-            raise ShcError(
-                f"stopped by {stop.reason} after {done} crystals; they are saved",
-                "run the same command again to go on",
-                ExitCode.RESUMABLE,
+            counts.update(
+                done=len(batch.records),
+                skipped=batch.n_skipped,
+                failed=batch.n_failed,
+                without_bands=batch.n_without_bands,
             )
-        if not writer.done:
-            writer.discard()
-            what = f"none of the {failed} inputs could be used" if failed else "no structure file was found"
-            raise ShcError(what, f"see {listing}" if failed else "name a folder or file with crystal structures")
+            if on_progress is not None:
+                on_progress(Progress(counts["done"], counts["skipped"], counts["failed"]))
+        _check_outcome(writer, counts, stop, listing)
         writer.finish()
-    return FeaturizeSummary(output, listing, done, skipped, failed, time.perf_counter() - start)
+    done, skipped, failed, without_bands = (counts[name] for name in ("done", "skipped", "failed", "without_bands"))
+    return FeaturizeSummary(output, listing, done, skipped, failed, without_bands, time.perf_counter() - start)
 
 
-def _digest(path: Path) -> bytes | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return None
+def _known_to(writer: FeatureWriter, bands: BandsOutput | None) -> Callable[[str, Path], bool]:
+    """Tells which files need no work: their content is known, and what is to be drawn of them is there."""
+
+    def is_done(name: str, path: Path) -> bool:
+        known = writer.done.get(name)
+        drawings = [] if bands is None else bands.drawings(name)
+        return known is not None and known == digest(path) and all(drawing.exists() for drawing in drawings)
+
+    return is_done
 
 
-@dataclass(slots=True)
-class _Inputs:
-    """Groups inputs into batches that depend on the inputs alone, not on timing or the number of workers."""
-
-    entries: Iterator[Path | Failure]
-    is_done: Callable[[str, Path], bool] | None
-    batch_size: int
-    stop: StopRequest
-    seen: dict[str, str] = field(default_factory=dict)
-
-    def __iter__(self) -> Iterator[_Batch]:
-        batch = _Batch()
-        for entry in self.entries:
-            if self.stop.requested:
-                return
-            if isinstance(entry, Failure):
-                batch.failures.append(entry)
-            else:
-                self._sort(entry, batch)
-            if len(batch.paths) >= self.batch_size or len(batch.failures) + batch.n_skipped >= _REPORT_EVERY:
-                yield batch
-                batch = _Batch()
-        yield batch
-
-    def _sort(self, path: Path, batch: _Batch) -> None:
-        name = material_id(path)
-        # Files of one folder share this string, so a million of them cost little more than their ids.
-        place = sys.intern(str(path.with_name(path.name.replace(name, "*", 1))))
-        owner = self.seen.setdefault(name, "")
-        if not name.isprintable():
-            hint = "rename the file: its name is the key of all results"
-            batch.failures.append(Failure(str(path), "id", "the file name holds unprintable characters", hint))
-        elif owner == place:
-            return  # The same file, named twice by overlapping sources.
-        elif owner:
-            error = f"the id {name} is taken by {owner.replace('*', name)}"
-            hint = "rename one of the files: the name without its ending is the key of all results"
-            batch.failures.append(Failure(str(path), "id", error, hint))
-        else:
-            self.seen[name] = place
-            if self.is_done is not None and self.is_done(name, path):
-                batch.n_skipped += 1
-            else:
-                batch.paths.append(path)
+def _check_outcome(writer: FeatureWriter, counts: Counter[str], stop: StopRequest, listing: Path) -> None:
+    if stop.requested:
+        raise ShcError(
+            f"stopped by {stop.reason} after {counts['done']} crystals; they are saved",
+            "run the same command again to go on",
+            ExitCode.RESUMABLE,
+        )
+    if not writer.done:
+        writer.discard()
+        failed = counts["failed"]
+        what = f"none of the {failed} inputs could be used" if failed else "no structure file was found"
+        raise ShcError(what, f"see {listing}" if failed else "name a folder or file with crystal structures")
 
 
 class _Log:
@@ -277,20 +261,18 @@ class _Log:
         self._file.close()
 
 
-def _stream(
-    inputs: _Inputs, config: FeaturizeConfig, executor: Executor | None, workers: int | None
-) -> Iterator[_Batch]:
+def _stream(inputs: Inputs, work: _Work, executor: Executor | None, workers: int | None) -> Iterator[Batch]:
     """Work on batches and return them in input order, with their records and failures."""
     batches = iter(inputs)
-    head: list[_Batch] = []
+    head: list[Batch] = []
     if executor is None:
-        while sum(len(batch.paths) for batch in head) < IN_PROCESS_BELOW:
+        while sum(len(batch.paths) for batch in head) < work.in_process_below:
             batch = next(batches, None)
             if batch is None:
-                yield from _in_process(head, config, inputs.stop)
+                yield from _in_process(head, work, inputs.stop)
                 return
             head.append(batch)
-    pool = BatchPool(featurize_batch, config, executor=executor, workers=workers, stop=inputs.stop)
+    pool = BatchPool(work.task, executor=executor, workers=workers, stop=inputs.stop, file_timeout=work.file_timeout)
     finished = False
     try:
         yield from _in_pool(chain(head, batches), pool, inputs.stop, (workers or default_workers()) + 2)
@@ -299,16 +281,16 @@ def _stream(
         pool.close(at_once=not finished)
 
 
-def _in_process(batches: Iterable[_Batch], config: FeaturizeConfig, stop: StopRequest) -> Iterator[_Batch]:
+def _in_process(batches: Iterable[Batch], work: _Work, stop: StopRequest) -> Iterator[Batch]:
     for batch in batches:
         if stop.requested:
             return
-        batch.add(featurize_batch(batch.paths, config))
+        batch.add(work.task(batch.paths))
         yield batch
 
 
-def _in_pool(batches: Iterable[_Batch], pool: BatchPool, stop: StopRequest, n_ahead: int) -> Iterator[_Batch]:
-    pending: deque[tuple[_Batch, Ticket | None]] = deque()
+def _in_pool(batches: Iterable[Batch], pool: BatchPool, stop: StopRequest, n_ahead: int) -> Iterator[Batch]:
+    pending: deque[tuple[Batch, Ticket | None]] = deque()
     for batch in batches:
         if stop.requested:
             break
@@ -334,7 +316,7 @@ def _is_ready(ticket: Ticket | None) -> bool:
     return ticket is None or ticket.future.done()
 
 
-def _collect(batch: _Batch, ticket: Ticket | None, pool: BatchPool) -> bool:
+def _collect(batch: Batch, ticket: Ticket | None, pool: BatchPool) -> bool:
     """Wait for a batch; False if it was lost because the run is being stopped."""
     result = ([], []) if ticket is None else pool.collect(ticket)
     if result is not None:

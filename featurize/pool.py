@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shc.featurize.config import FeaturizeConfig
 from shc.featurize.errors import Failure
 from shc.featurize.stop import StopRequest
 from shc.featurize.types import CrystalRecord
 
 BatchResult = tuple[list[CrystalRecord], list[Failure]]
-Task = Callable[[Sequence[Path], FeaturizeConfig], BatchResult]
+Task = Callable[[Sequence[Path]], BatchResult]
 
 FILE_TIMEOUT = 120.0
 """Seconds after which one file alone in a process is given up."""
@@ -50,8 +49,8 @@ class BatchPool:
     """Runs one task on batches of files and survives what they do to its processes.
 
     Args:
-        task: What to do with a batch; importable, so that other processes find it.
-        config: Parameters handed to the task.
+        task: What to do with a batch; an importable function or a ``functools.partial`` of one with its
+            parameters, so that other processes find it.
         executor: Where to run; by default a pool of spawned processes with one thread each.
         workers: Number of processes of the default pool.
         stop: Raised when the run should end; a broken pool is then not mended.
@@ -61,7 +60,6 @@ class BatchPool:
     def __init__(
         self,
         task: Task,
-        config: FeaturizeConfig,
         *,
         executor: Executor | None = None,
         workers: int | None = None,
@@ -70,7 +68,6 @@ class BatchPool:
     ) -> None:
         """Start nothing yet; processes are started by the first batch."""
         self._task = task
-        self._config = config
         self._workers = workers or default_workers()
         self._stop = stop or StopRequest()
         self._file_timeout = file_timeout
@@ -84,7 +81,7 @@ class BatchPool:
             self._executor = self._start(self._workers)
         try:
             with _single_threaded():
-                future = self._executor.submit(self._task, paths, self._config)
+                future = self._executor.submit(self._task, paths)
         except BrokenExecutor as error:
             # The pool broke under an earlier batch that is not collected yet.
             future = Future()
@@ -95,7 +92,7 @@ class BatchPool:
         """Wait for a batch; None if it was lost because the run is being stopped."""
         limit = None
         if ticket.executor in self._own:
-            limit = _BATCH_TIMEOUT_FACTOR * self._file_timeout
+            limit = self._limit(ticket.paths)
         try:
             return ticket.future.result(limit)
         except BrokenExecutor:
@@ -107,6 +104,8 @@ class BatchPool:
             return self._alone(ticket.paths)
         except TimeoutError:
             self._abandon(ticket.executor)
+            if len(ticket.paths) == 1:
+                return [], [self._too_slow(ticket.paths[0])]
             return self._one_by_one(ticket.paths)
 
     def close(self, *, at_once: bool) -> None:
@@ -140,7 +139,7 @@ class BatchPool:
     def _alone(self, paths: Sequence[Path]) -> BatchResult | None:
         """Run a batch that may be innocent in a process of its own."""
         try:
-            return self._in_spare(paths, _BATCH_TIMEOUT_FACTOR * self._file_timeout)
+            return self._in_spare(paths, self._limit(paths))
         except (BrokenExecutor, TimeoutError):
             return self._one_by_one(paths)
 
@@ -155,11 +154,18 @@ class BatchPool:
             except BrokenExecutor:
                 failures.append(_failure(path, "the process that read this file died"))
             except TimeoutError:
-                failures.append(_failure(path, f"not done after {self._file_timeout:g} s"))
+                failures.append(self._too_slow(path))
             else:
                 records += done
                 failures += failed
         return records, failures
+
+    def _limit(self, paths: Sequence[Path]) -> float:
+        """Seconds a batch may take: files of one batch rarely need their full time all together."""
+        return min(len(paths), _BATCH_TIMEOUT_FACTOR) * self._file_timeout
+
+    def _too_slow(self, path: Path) -> Failure:
+        return _failure(path, f"not done after {self._file_timeout:g} s")
 
     def _in_spare(self, paths: Sequence[Path], limit: float) -> BatchResult:
         if self._spare is None:
@@ -167,7 +173,7 @@ class BatchPool:
         spare = self._spare
         try:
             with _single_threaded():
-                return spare.submit(self._task, paths, self._config).result(limit)
+                return spare.submit(self._task, paths).result(limit)
         except (BrokenExecutor, TimeoutError):
             self._spare = None
             self._abandon(spare)

@@ -1,8 +1,9 @@
 """The columns of a feature file: their names, types and units, and how rows are cut out of them.
 
-Rows of different length (atoms, nodes) are kept flat, one crystal after the other, with offsets: crystal
-``b`` owns ``flat[offsets[b] : offsets[b + 1]]``. Indices stored inside a crystal (orbit, neighbour) are local
-to it, so rows can be cut, joined and reordered without touching their contents.
+Rows of different length (atoms, nodes, bytes of bands) are kept flat, one crystal after the other, with
+offsets: crystal ``b`` owns ``flat[offsets[b] : offsets[b + 1]]``. Indices stored inside a crystal (orbit,
+neighbour) are local to it, so rows can be cut, joined and reordered without touching their contents. The columns
+of the bands are there or not for a file as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[Any]]
 
-Axis = Literal["crystal", "atom", "node"]
+Axis = Literal["crystal", "atom", "node", "bands"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,23 @@ COLUMNS: Final = (
 ATOM_OFFSETS: Final = Column("atom_offsets", "crystal", "<i8", 1, "1", "first atom of each crystal, and the end")
 NODE_OFFSETS: Final = Column("node_offsets", "crystal", "<i8", 1, "1", "first node of each crystal, and the end")
 ALL_COLUMNS: Final = (*COLUMNS, ATOM_OFFSETS, NODE_OFFSETS)
+"""The columns that every file has."""
+BANDS_RECORD: Final = Column("record", "bands", "|u1", 1, "1", "packed electronic records, see docs/bands.md")
+BANDS_OFFSETS: Final = Column("bands_offsets", "crystal", "<i8", 1, "1", "first byte of each record, and the end")
+BANDS_COLUMNS: Final = (BANDS_RECORD, BANDS_OFFSETS)
+"""The columns of a file with bands beside `ALL_COLUMNS`; a crystal without a record owns no bytes."""
+_FLAT_COLUMNS: Final = (*COLUMNS, BANDS_RECORD)
+_OFFSETS: Final[dict[Axis, Column]] = {"atom": ATOM_OFFSETS, "node": NODE_OFFSETS, "bands": BANDS_OFFSETS}
+
+
+def flat_columns(columns: Container[str]) -> list[Column]:
+    """The columns that hold values, of those that are there."""
+    return [column for column in _FLAT_COLUMNS if column.name in columns]
+
+
+def offset_columns(columns: Container[str]) -> dict[Axis, Column]:
+    """The offsets of each axis, of those that are there."""
+    return {axis: column for axis, column in _OFFSETS.items() if column.name in columns}
 
 
 def _text(values: Sequence[str]) -> NDArray[Any]:
@@ -76,8 +94,13 @@ def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
 
 
-def columns_from_records(records: Sequence[CrystalRecord]) -> Columns:
-    """Columns of some records, in their order."""
+def columns_from_records(records: Sequence[CrystalRecord], *, with_bands: bool = False) -> Columns:
+    """Columns of some records, in their order.
+
+    Args:
+        records: The records.
+        with_bands: Whether the columns of the bands are among them.
+    """
     columns: Columns = {
         "material_id": _text([r.material_id for r in records]),
         "formula": _text([r.formula for r in records]),
@@ -94,14 +117,17 @@ def columns_from_records(records: Sequence[CrystalRecord]) -> Columns:
         empty = np.empty((0,) * column.n_dims)
         columns[column.name] = (join(values) if values else empty).astype(column.dtype)
     columns["content_hash"] = columns["content_hash"].reshape(len(records), 32)
+    if with_bands:
+        columns["record"] = np.frombuffer(b"".join(r.bands for r in records), dtype=np.uint8)
+        columns["bands_offsets"] = _offsets([len(r.bands) for r in records])
     return columns
 
 
 def n_rows(columns: Columns, axis: Axis) -> int:
-    """Number of crystals, atoms or nodes."""
+    """Number of crystals, atoms, nodes or bytes of bands."""
     if axis == "crystal":
         return len(columns["atom_offsets"]) - 1
-    return int(columns[f"{axis}_offsets"][-1])
+    return int(columns[_OFFSETS[axis].name][-1])
 
 
 def take(columns: Columns, indices: NDArray[np.integer[Any]] | slice) -> Columns:
@@ -129,26 +155,26 @@ def take(columns: Columns, indices: NDArray[np.integer[Any]] | slice) -> Columns
         raise IndexError(f"crystal index out of range for {n_crystals} crystals")
     flat: dict[str, NDArray[np.int64]] = {"crystal": rows}
     cut: Columns = {}
-    for offset_column in (ATOM_OFFSETS, NODE_OFFSETS):
-        old = columns[offset_column.name]
+    for axis, offsets in offset_columns(columns).items():
+        old = columns[offsets.name]
         first = np.asarray(old[rows])
         lengths = np.asarray(old[rows + 1]) - first
         new = _offsets(lengths)
-        flat[offset_column.name.removesuffix("_offsets")] = np.repeat(first - new[:-1], lengths) + np.arange(new[-1])
-        cut[offset_column.name] = new
-    for column in COLUMNS:
+        flat[axis] = np.repeat(first - new[:-1], lengths) + np.arange(new[-1])
+        cut[offsets.name] = new
+    for column in flat_columns(columns):
         cut[column.name] = np.asarray(np.take(columns[column.name], flat[column.axis], axis=0))
     return cut
 
 
 def _take_span(columns: Columns, start: int, stop: int) -> Columns:
-    bounds = {"crystal": (start, stop)}
+    bounds: dict[str, tuple[int, int]] = {"crystal": (start, stop)}
     cut: Columns = {}
-    for offset_column in (ATOM_OFFSETS, NODE_OFFSETS):
-        old = np.array(columns[offset_column.name][start : stop + 1])
-        bounds[offset_column.name.removesuffix("_offsets")] = (int(old[0]), int(old[-1]))
-        cut[offset_column.name] = old - old[0]
-    for column in COLUMNS:
+    for axis, offsets in offset_columns(columns).items():
+        old = np.array(columns[offsets.name][start : stop + 1])
+        bounds[axis] = (int(old[0]), int(old[-1]))
+        cut[offsets.name] = old - old[0]
+    for column in flat_columns(columns):
         first, last = bounds[column.axis]
         cut[column.name] = np.array(columns[column.name][first:last])
     return cut

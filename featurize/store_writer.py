@@ -25,15 +25,7 @@ import h5py
 import numpy as np
 
 from shc.featurize.store import FeatureFile, FeatureHeader, bad_file, part_path, replace_header
-from shc.featurize.store_columns import (
-    ALL_COLUMNS,
-    ATOM_OFFSETS,
-    COLUMNS,
-    NODE_OFFSETS,
-    columns_from_records,
-    n_rows,
-    take,
-)
+from shc.featurize.store_columns import columns_from_records, flat_columns, n_rows, offset_columns, take
 
 if TYPE_CHECKING:
     import io
@@ -42,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from shc.featurize.store_columns import Columns
+    from shc.featurize.store_columns import Column, Columns
     from shc.featurize.types import CrystalRecord
 
 MAGIC: Final = b"SHCPART1"
@@ -251,7 +243,7 @@ class FeatureWriter:
         """Add crystals. They survive the death of this process once this returns."""
         if not records:
             return
-        columns = columns_from_records(records)
+        columns = columns_from_records(records, with_bands=self.header.has_bands)
         self._journal.append(columns)
         self._note(columns)
         self._changed = True
@@ -332,45 +324,44 @@ def write_feature_file(path: Path, header: FeatureHeader, rows: Callable[[], Ite
     with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
         for key, value in header.to_attributes().items():
             file.attrs[key] = value
-        datasets = _create_datasets(file, rows())
-        at = {"crystal": 0, "atom": 0, "node": 0}
+        datasets = _create_datasets(file, header.columns, rows())
+        at: Counter[str] = Counter()
         for columns in rows():
-            counts = {"crystal": n_rows(columns, "crystal"), "atom": n_rows(columns, "atom")}
-            counts["node"] = n_rows(columns, "node")
-            for column in COLUMNS:
+            offsets = offset_columns(columns)
+            counts = {axis: n_rows(columns, axis) for axis in ("crystal", *offsets)}
+            for column in flat_columns(columns):
                 first = at[column.axis]
                 dataset = datasets[column.name]
                 # Text is told to be UTF-8 by its type, without which HDF5 refuses to convert it.
-                values = columns[column.name].astype(dataset.dtype)
-                dataset[first : first + counts[column.axis]] = values
-            for offsets in (ATOM_OFFSETS, NODE_OFFSETS):
-                first = at["crystal"]
-                shifted = columns[offsets.name][1:] + at[offsets.name.removesuffix("_offsets")]
-                datasets[offsets.name][first + 1 : first + 1 + counts["crystal"]] = shifted
-            for axis, count in counts.items():
-                at[axis] += count
+                dataset[first : first + counts[column.axis]] = columns[column.name].astype(dataset.dtype)
+            first = at["crystal"] + 1
+            for axis, column in offsets.items():
+                datasets[column.name][first : first + counts["crystal"]] = columns[column.name][1:] + at[axis]
+            at.update(counts)
     with temporary.open("rb") as written:
         os.fsync(written.fileno())
     temporary.replace(path)
 
 
-def _create_datasets(file: h5py.File, rows: Iterator[Columns]) -> dict[str, h5py.Dataset]:
+def _create_datasets(file: h5py.File, wanted: Sequence[Column], rows: Iterator[Columns]) -> dict[str, h5py.Dataset]:
     totals: Counter[str] = Counter()
-    tails: dict[str, tuple[int, ...]] = {column.name: () for column in ALL_COLUMNS}
+    tails: dict[str, tuple[int, ...]] = {}
     widths: Counter[str] = Counter()
     for columns in rows:
-        for axis in ("crystal", "atom", "node"):
+        for axis in ("crystal", *offset_columns(columns)):
             totals[axis] += n_rows(columns, axis)
-        for column in COLUMNS:
+        for column in flat_columns(columns):
             array: NDArray[Any] = columns[column.name]
             tails[column.name] = array.shape[1:]
             widths[column.name] = max(widths[column.name], array.dtype.itemsize)
     datasets = {}
-    for column in ALL_COLUMNS:
-        n = totals[column.axis] + (column in (ATOM_OFFSETS, NODE_OFFSETS))
+    offsets = offset_columns([column.name for column in wanted]).values()
+    for column in wanted:
+        n = totals[column.axis] + (column in offsets)
         text = h5py.string_dtype("utf-8", widths[column.name] or 1)
         dtype = text if column.dtype == "S" else column.dtype
-        datasets[column.name] = dataset = file.create_dataset(column.path, (n, *tails[column.name]), dtype)
+        shape = (n, *tails.get(column.name, ()))
+        datasets[column.name] = dataset = file.create_dataset(column.path, shape, dtype)
         dataset.attrs["unit"] = column.unit
         dataset.attrs["description"] = column.meaning
     return datasets

@@ -60,3 +60,5 @@ class CrystalRecord:
     """``[D]`` composition and structure descriptors, see ``shc.featurize.descriptors``."""
     content_hash: str
     """SHA-256 of the input file, hex."""
+    bands: bytes = b""
+    """Electronic record, see ``shc.featurize.electronic.codec``; empty if there is none."""

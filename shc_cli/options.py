@@ -61,3 +61,13 @@ AllowHydrogenOption = Annotated[
     bool,
     typer.Option("--allow-hydrogen", help="Accept H, D and T; the shipped model has seen none of them."),
 ]
+
+BudgetOption = Annotated[
+    float,
+    typer.Option("--budget", min=0.01, metavar="SECONDS", help="Processor time aimed at for the bands of one crystal."),
+]
+
+NoCacheOption = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Compute all bands anew and keep none in the user's cache."),
+]

@@ -1,17 +1,19 @@
 """``shc featurize``: crystal structures into a feature file."""
 
-import os
-import sys
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from shc.cli.console import Progress, say
+from shc.cli.featurizing import FeatureRun, shard_of
 from shc.cli.options import (
     AllowHydrogenOption,
+    BudgetOption,
     ConfigOption,
     MaxAtomsOption,
+    NoCacheOption,
     OverwriteOption,
     QuietOption,
     ShardOption,
@@ -19,16 +21,16 @@ from shc.cli.options import (
     StrictOption,
     WorkersOption,
 )
-from shc.cli.run_config import run_yaml_path, write_run_yaml
-from shc.cli.shards import inputs_of_shard, parse_shard
-from shc.featurize.config import FeaturizeConfig
-from shc.featurize.errors import ExitCode, ShcError
-
-if TYPE_CHECKING:
-    from shc.featurize.pipeline import FeaturizeSummary
-    from shc.featurize.pipeline import Progress as Counts
+from shc.featurize.config import BANDS_AUTO, BANDS_NONE, FeaturizeConfig
 
 _DEFAULTS = FeaturizeConfig()
+
+
+class BandsChoice(StrEnum):
+    """Whether the electronic structure is computed."""
+
+    NONE = BANDS_NONE
+    AUTO = BANDS_AUTO
 
 
 def featurize(
@@ -54,6 +56,12 @@ def featurize(
     symprec: Annotated[
         float, typer.Option("--symprec", min=1e-6, help="Tolerance of the symmetry search, Angstrom.")
     ] = _DEFAULTS.symprec,
+    bands: Annotated[
+        BandsChoice,
+        typer.Option("--bands", help="auto: compute and store the electronic structure, about a second a crystal."),
+    ] = BandsChoice.NONE,
+    budget: BudgetOption = _DEFAULTS.bands_budget,
+    no_cache: NoCacheOption = False,
     config: ConfigOption = None,  # noqa: ARG001  # its callback acts
 ) -> None:
     """Turn crystal structures into a feature file (HDF5).
@@ -62,42 +70,13 @@ def featurize(
     listed in OUTPUT-STEM.failures.csv, the options of the run in OUTPUT-STEM.run.yaml. With --shard the
     number of the shard is put into the names: features.003-of-008.h5; `shc merge` joins the shards.
     """
-    from shc.featurize.pipeline import featurize_sources
-    from shc.featurize.stop import StopRequest
-
+    run = FeatureRun("featurize", shard_of(shard), workers, overwrite, quiet)
     settings = FeaturizeConfig(cutoff, max_neighbours, symprec, max_atoms, allow_hydrogen)
-    part = None if shard is None else parse_shard(shard, os.environ)
-    target = output if part is None else part.file_name(output)
-    with Progress("featurize", quiet=quiet) as progress, StopRequest() as stop:
+    output_of_bands = None
+    if bands == BandsChoice.AUTO:
+        from shc.featurize.electronic.cache import cache_folder
+        from shc.featurize.electronic.run import BandsOutput
 
-        def count(counts: "Counts") -> None:
-            progress.advance(counts.n_done + counts.n_skipped + counts.n_failed - progress.done)
-
-        summary = featurize_sources(
-            sources if part is None else inputs_of_shard(sources, part, sys.stdin),
-            target,
-            settings,
-            overwrite=overwrite,
-            workers=workers,
-            stdin=sys.stdin,
-            stop=stop,
-            on_progress=count,
-        )
-    if not quiet:
-        _report(summary)
-    if summary.n_done + summary.n_skipped == 0:
-        raise ShcError("no input could be used", f"see {summary.failures}; {target} is as it was")
-    # `overwrite` is left out: repeating a run must not start it afresh.
-    kept = {name: value for name, value in ctx.params.items() if name != "overwrite"}
-    if part is not None:
-        kept["shard"] = f"{part.number}/{part.total}"
-    write_run_yaml(run_yaml_path(target), "featurize", kept)
-    if strict and summary.n_failed:
-        raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _report(summary: "FeaturizeSummary") -> None:
-    skipped = f", {summary.n_skipped} done before and unchanged" if summary.n_skipped else ""
-    say(f"{summary.n_done} crystals written to {summary.output} in {summary.seconds:.1f} s{skipped}")
-    if summary.n_failed:
-        say(f"{summary.n_failed} inputs failed: see {summary.failures}")
+        settings = replace(settings, bands=BANDS_AUTO, bands_budget=budget)
+        output_of_bands = BandsOutput(cache=None if no_cache else cache_folder())
+    run.finish(ctx, run.write(sources, run.file(output), settings, output_of_bands), strict=strict)

@@ -3,12 +3,14 @@
 import glob
 import os
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TextIO
 
 import typer
 
+from shc.cli.ahead import ComputedBands
 from shc.cli.console import Progress, results, say
 from shc.cli.options import (
     AllowHydrogenOption,
@@ -23,7 +25,7 @@ from shc.cli.options import (
 from shc.cli.pictures import Pictures
 from shc.cli.ranking import print_ranking
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
-from shc.featurize.config import FeaturizeConfig
+from shc.featurize.config import BANDS_AUTO, BANDS_NONE, FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def predict(
     bands: Annotated[
         str | None,
         typer.Option(
-            "--bands", metavar="FOLDER|none", help="Folder of band pictures, matched to crystals by file stem."
+            "--bands",
+            metavar="FOLDER|auto|none",
+            help="Folder of band pictures, matched to crystals by file stem; auto computes the bands.",
         ),
     ] = None,
     output: OutputOption = None,
@@ -99,7 +103,7 @@ def predict(
     the largest ones takes the place of the CSV. Inputs that cannot be used are listed in
     OUTPUT-STEM.failures.csv, or shc.failures.csv if the predictions go to stdout.
     """
-    pictures = None if bands is None or bands == "none" else Pictures(Path(bands))
+    pictures = _bands(bands)
     files = _feature_files(sources or [str(_FEATURES)], given=bool(sources))
     part = None if shard is None else parse_shard(shard, os.environ)
     target = output if output is None or part is None else part.file_name(output)
@@ -117,8 +121,15 @@ def predict(
                 batch for file in files for batch in predictor.iter_feature_file(file, rows=rows)
             )
         else:
+            paths = list(sources or []) if part is None else inputs_of_shard(sources or [], part, sys.stdin)
+            if isinstance(pictures, ComputedBands):
+                # What stdin holds is needed twice.
+                paths = inputs_of_shard(paths, Shard(1, 1), sys.stdin)
+                trained = replace(predictor.ensemble.card.features, bands=BANDS_AUTO)
+                settings = replace(trained, max_atoms=max_atoms, allow_hydrogen=allow_hydrogen)
+                pictures.compute(paths, settings, workers=workers, stop=stop, quiet=quiet)
             stream = predictor.iter_sources(
-                list(sources or []) if part is None else inputs_of_shard(sources or [], part, sys.stdin),
+                paths,
                 max_atoms=max_atoms,
                 allow_hydrogen=allow_hydrogen,
                 workers=workers,
@@ -130,6 +141,13 @@ def predict(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
+def _bands(choice: str | None) -> Pictures | ComputedBands | None:
+    """The value of ``--bands``: two words are reserved, everything else names a folder."""
+    if choice is None or choice == BANDS_NONE:
+        return None
+    return ComputedBands() if choice == BANDS_AUTO else Pictures(Path(choice))
+
+
 class _Request(NamedTuple):
     """What is to be written, and where."""
 
@@ -137,7 +155,7 @@ class _Request(NamedTuple):
     shard: Shard | None
     form: PredictFormat
     top: int | None
-    pictures: Pictures | None
+    pictures: Pictures | ComputedBands | None
     quiet: bool
 
 

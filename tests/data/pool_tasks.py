@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from shc.featurize.config import FeaturizeConfig
     from shc.featurize.types import CrystalRecord
 
 
-def by_name(paths: Sequence[Path], _config: FeaturizeConfig) -> tuple[list[CrystalRecord], list[Failure]]:
+def by_name(paths: Sequence[Path]) -> tuple[list[CrystalRecord], list[Failure]]:
     """Return one failure per path; a path named ``kill`` kills its process, ``hang`` never ends."""
     for path in paths:
         if path.stem == "kill":

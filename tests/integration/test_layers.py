@@ -22,8 +22,8 @@ class Layer(NamedTuple):
 
 _CLI = frozenset({"rich", "typer", "yaml"})
 _KERNELS = frozenset({"numpy", "numba"})
-_FEATURIZE = _KERNELS | {"PIL", "gemmi", "h5py", "pymatgen", "scipy", "spglib"}
-_MODELS = _FEATURIZE | {"matplotlib", "safetensors", "sklearn", "torch", "torch_geometric", "torch_tensorrt"}
+_FEATURIZE = _KERNELS | {"PIL", "gemmi", "h5py", "matplotlib", "pymatgen", "scipy", "seekpath", "spglib"}
+_MODELS = _FEATURIZE | {"safetensors", "sklearn", "torch", "torch_geometric", "torch_tensorrt"}
 LAYERS = {
     "kernels": Layer("kernels", frozenset(), _KERNELS),
     "featurize": Layer("featurize", frozenset({"kernels"}), _FEATURIZE),

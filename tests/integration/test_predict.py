@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from shc.cli.main import app
 from shc.featurize.descriptors import descriptor_names
+from shc.featurize.electronic import engine
 from shc.featurize.prompt import PROMPT_FIELDS
 from shc.models.ensemble import save_ensemble
 from shc.models.inference import Predictor
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 EXAMPLES = ROOT / "examples"
 TINY: dict[str, Any] = runpy.run_path(str(DATA / "tiny_model.py"))
+STAND_IN: dict[str, Any] = runpy.run_path(str(DATA / "stand_in.py"))
 NAMES = ["Au", "GaAs", "NaCl", "Pt", "TaAs", "W"]
 
 
@@ -109,6 +111,41 @@ def test_bands_none_and_a_missing_folder(cifs: Path, model: Path) -> None:
     result = run(cifs, "--bands", "imgs", "--model", model)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "imgs: there is no such folder" in result.stderr
+
+
+def test_bands_auto_computes_them_once_and_says_that_they_are_not_used(
+    cifs: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").resolve()))
+    monkeypatch.setattr("shc.featurize.pipeline.BANDS_IN_PROCESS_BELOW", 100)
+    (cifs / "Rb.vasp").write_text("Rb\n5.0\n1 0 0\n0 1 0\n0 0 1\nRb\n1\nDirect\n0 0 0\n")
+    monkeypatch.setattr(engine, "compute_bands", STAND_IN["compute_bands"])
+    result = run("-", "--bands", "auto", "--model", model, "--format", "csv", stdin=f"{cifs}\n")
+    assert result.exit_code == 0, result.stderr
+    rows = table(result.stdout)
+    assert len(rows) == 7
+    assert {row["modalities"] for row in rows} == {"structure"}
+    [line] = [line for line in result.stderr.splitlines() if "not used" in line]
+    assert "bands of 6 crystals" in line
+    assert "1 crystals have none" in line
+    assert len([path for path in Path("cache").rglob("*") if path.is_file()]) == 6
+    assert table(run(cifs, "--model", model).stdout) == rows
+    # Everything but the crystal without bands comes from the cache now.
+    (cifs / "Rb.vasp").unlink()
+    monkeypatch.delattr(engine, "compute_bands")
+    again = run(cifs, "--bands", "auto", "--model", model)
+    assert "bands of 6 crystals" in again.stderr
+    assert "have none" not in again.stderr
+
+
+def test_bands_auto_of_a_feature_file_computes_nothing(cifs: Path, model: Path) -> None:
+    featurize(cifs)
+    result = run("--bands", "auto", "--model", model)
+    assert result.exit_code == 0
+    assert "computes nothing for a feature file" in result.stderr
+    Path("auto").mkdir()
+    Path("auto", "Pt.png").touch()
+    assert "1 pictures in auto are not used" in run("--bands", "./auto", "--model", model).stderr
 
 
 @pytest.mark.usefixtures("cifs")

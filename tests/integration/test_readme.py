@@ -36,9 +36,9 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_three_commands(folder: Path) -> None:
-    lines = [line for line in blocks("Three commands", "bash")[0].splitlines() if line]
-    assert len(lines) == 3
+def test_the_four_commands(folder: Path) -> None:
+    lines = [line for line in blocks("Four commands", "bash")[0].splitlines() if line]
+    assert len(lines) == 4
     outputs = []
     for line in lines:
         result = run(shlex.split(line, comments=True), folder)
@@ -49,6 +49,7 @@ def test_the_three_commands(folder: Path) -> None:
     assert len(rows) == 2 + len(list((ROOT / "examples").glob("*.cif")))
     assert (folder / "features.h5").is_file()
     assert "Pmn2_1" in outputs[2] or "P m n 21" in outputs[2]
+    assert (folder / "bands" / "WTe2.png").is_file()
 
 
 def test_the_python_block(folder: Path) -> None:
@@ -60,7 +61,7 @@ def test_the_python_block(folder: Path) -> None:
     assert names == ["Pt", "W"]
 
 
-@pytest.mark.parametrize("verb", ["featurize", "merge", "predict", "symmetry", "train"])
+@pytest.mark.parametrize("verb", ["bands", "featurize", "merge", "predict", "symmetry", "train"])
 def test_every_option_of_the_readme_exists(verb: str, tmp_path: Path) -> None:
     known = run(["shc", verb, "--help"], tmp_path).stdout
     for command in re.findall(rf"\bshc {verb} ([^\n`|&]*)", README):

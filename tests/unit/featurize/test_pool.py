@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shc.featurize.config import FeaturizeConfig
 from shc.featurize.pool import BatchPool, default_workers
 from shc.featurize.stop import StopRequest
 
@@ -31,7 +30,7 @@ def make_pool(task: Task) -> Iterator[Callable[..., BatchPool]]:
     pools: list[BatchPool] = []
 
     def make(**options: Any) -> BatchPool:  # noqa: ANN401  handed on as they are
-        pools.append(BatchPool(task, FeaturizeConfig(), **options))
+        pools.append(BatchPool(task, **options))
         return pools[-1]
 
     yield make
@@ -64,6 +63,13 @@ def test_hanging_file_is_given_up(make_pool: Callable[..., BatchPool]) -> None:
     assert results[0][1].error == "not done after 2 s"
     assert [failure.stage for failure in results[0]] == ["read", "worker", "read"]
     assert [failure.path for failure in results[1]] == ["c"]
+
+
+def test_a_file_that_hangs_alone_is_not_tried_again(make_pool: Callable[..., BatchPool]) -> None:
+    pool = make_pool(workers=1, file_timeout=2.0)
+    [[failure]] = run(pool, "hang")
+    assert (failure.path, failure.error) == ("hang", "not done after 2 s")
+    assert pool._spare is None
 
 
 def test_workers_use_one_thread_and_the_parents_setting_is_kept(

@@ -14,7 +14,7 @@ import pytest
 
 from shc.featurize.config import FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError
-from shc.featurize.store import FeatureBatch, FeatureFile, FeatureHeader, part_path
+from shc.featurize.store import SCHEMA_VERSION, FeatureBatch, FeatureFile, FeatureHeader, part_path
 from shc.featurize.store_columns import ALL_COLUMNS
 from shc.featurize.store_merge import merge_feature_files
 from shc.featurize.store_writer import FeatureWriter
@@ -258,6 +258,7 @@ CHANGES: list[dict[str, Any]] = [
     {"prompt_fields": (("space_group", 0, 7),)},
     {"descriptor_version": 2},
     {"descriptor_names": tuple("abcdefghi")},
+    {"bands_version": 1},
 ]
 
 
@@ -436,6 +437,17 @@ def test_files_of_the_first_version_stay_readable(record_factory: RecordFactory)
     assert file.header.config == FeaturizeConfig()
     assert file.header.prompt_fields == (("space_group", 0, 3), ("counts", 3, 7))
     assert file.header.tool_version == "0.1.0"
+    assert file.header.bands_version == 0
+    assert file.bands(slice(2)) == [None, None]
+
+
+def test_a_file_of_the_first_version_can_be_extended(tmp_path: Path, record_factory: RecordFactory) -> None:
+    path = tmp_path / "f.h5"
+    shutil.copy(FOSSIL, path)
+    write(path, some(record_factory, 3, first=12))
+    assert_holds(FeatureFile.open(path).load_all(), some(record_factory, 15))
+    with h5py.File(path) as h5:
+        assert h5.attrs["schema_version"] == SCHEMA_VERSION
 
 
 def test_batch_fields_are_the_columns_of_the_file() -> None:

@@ -1,0 +1,1 @@
+"""Built-in electronic structure: spin-orbit tight binding from the atoms up."""

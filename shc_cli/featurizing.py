@@ -1,0 +1,117 @@
+"""What the verbs that write feature files do alike: run, report, note the options, choose the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from shc.cli.console import Progress, say
+from shc.cli.run_config import run_yaml_path, write_run_yaml
+from shc.cli.shards import Shard, inputs_of_shard, parse_shard
+from shc.featurize.errors import ExitCode, ShcError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from shc.featurize.config import FeaturizeConfig
+    from shc.featurize.electronic.run import BandsOutput
+    from shc.featurize.pipeline import FeaturizeSummary
+    from shc.featurize.pipeline import Progress as Counts
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRun:
+    """How a verb that writes a feature file is run."""
+
+    verb: str
+    """Name of the verb."""
+    part: Shard | None
+    """Part of the inputs to do; None for all of them."""
+    workers: int | None
+    """Worker processes."""
+    overwrite: bool
+    """Whether an existing feature file is replaced."""
+    quiet: bool
+    """Whether nothing but errors is shown."""
+
+    def file(self, path: Path) -> Path:
+        """The name of a file that this part of the inputs writes."""
+        return path if self.part is None else self.part.file_name(path)
+
+    def write(
+        self, sources: Sequence[str], target: Path, settings: FeaturizeConfig, bands: BandsOutput | None = None
+    ) -> FeaturizeSummary:
+        """Write or extend a feature file.
+
+        Args:
+            sources: Files, folders, glob patterns, list files, ``-``.
+            target: The feature file.
+            settings: Parameters.
+            bands: Cache of the bands and what to draw of them.
+
+        Raises:
+            ShcError: No input is usable, the existing file does not fit, or the run was stopped.
+        """
+        from shc.featurize.pipeline import featurize_sources
+        from shc.featurize.stop import StopRequest
+
+        with Progress(self.verb, quiet=self.quiet) as progress, StopRequest() as stop:
+
+            def count(counts: Counts) -> None:
+                progress.advance(counts.n_done + counts.n_skipped + counts.n_failed - progress.done)
+
+            summary = featurize_sources(
+                sources if self.part is None else inputs_of_shard(sources, self.part, sys.stdin),
+                target,
+                settings,
+                overwrite=self.overwrite,
+                workers=self.workers,
+                bands=bands,
+                stdin=sys.stdin,
+                stop=stop,
+                on_progress=count,
+            )
+        if not self.quiet:
+            _report(summary)
+        return summary
+
+    def finish(self, ctx: typer.Context, summary: FeaturizeSummary, *, strict: bool) -> None:
+        """Note the options of a run beside its feature file and leave with its exit code.
+
+        Args:
+            ctx: Context of the verb.
+            summary: What the run did.
+            strict: Whether failed inputs are an error.
+
+        Raises:
+            ShcError: No input could be used.
+            typer.Exit: Some inputs failed and this is an error.
+        """
+        if summary.n_done + summary.n_skipped == 0:
+            raise ShcError("no input could be used", f"see {summary.failures}; {summary.output} is as it was")
+        # `overwrite` is left out: repeating a run must not start it afresh.
+        kept = {name: value for name, value in ctx.params.items() if name != "overwrite"}
+        if self.part is not None:
+            kept["shard"] = f"{self.part.number}/{self.part.total}"
+        write_run_yaml(run_yaml_path(summary.output), self.verb, kept)
+        if strict and summary.n_failed:
+            raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def shard_of(text: str | None) -> Shard | None:
+    """The value of ``--shard``; None means all inputs."""
+    return None if text is None else parse_shard(text, os.environ)
+
+
+def _report(summary: FeaturizeSummary) -> None:
+    skipped = f", {summary.n_skipped} done before and unchanged" if summary.n_skipped else ""
+    say(f"{summary.n_done} crystals written to {summary.output} in {summary.seconds:.1f} s{skipped}")
+    if summary.n_failed:
+        say(f"{summary.n_failed} inputs failed: see {summary.failures}")
+    if summary.n_without_bands:
+        say(f"{summary.n_without_bands} crystals have no bands: see {summary.failures}")
