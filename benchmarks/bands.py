@@ -267,7 +267,7 @@ def fit_cost(n: Floats, cost: Floats) -> tuple[Floats, Floats]:
 
 def print_path(runs: Sequence[Run]) -> None:
     """Print the cost of a point of the path, of crystals small enough that no point is interpolated."""
-    small = [run for run in runs if run.n_orbitals <= engine._INTERPOLATE_ABOVE]  # noqa: SLF001  # measured
+    small = [run for run in runs if run.n_orbitals <= engine._STRIDES[0][0]]  # noqa: SLF001  # measured
     n = np.array([run.n_orbitals for run in small], dtype=np.float64)
     cost = np.array([run.path_seconds / len(run.record.distance) for run in small])
     (a, b, c), fitted = fit_cost(n, cost)

@@ -287,13 +287,14 @@ def level_table(levels: Sequence[Level], config: BandsConfig) -> list[str]:
 
 def settings_table(config: BandsConfig) -> list[str]:
     """The settings in force, as lines of Markdown."""
-    adaptive, widest = conductivity.ADAPTIVE, conductivity.WIDEST
+    adaptive, wider, widest = conductivity.ADAPTIVE, conductivity.DOS_ADAPTIVE, conductivity.WIDEST
     rows = (
         ("budget", f"{config.budget:g} s"),
         ("length L of the mesh", f"{engine.LENGTHS[0]:g} to {engine.LENGTHS[-1]:g} Angstrom"),
         ("`coarsened` below", f"{engine.COARSE_BELOW:g} Angstrom"),
         ("mesh of charge self-consistency", f"{COARSE_LENGTH:g} Angstrom"),
-        ("occupations, density of states", f"w = {adaptive:g} abs(v_n) dk, {conductivity.WIDTH:g} to {widest:g} eV"),
+        ("occupations", f"w = {adaptive:g} abs(v_n) dk, {conductivity.WIDTH:g} to {widest:g} eV"),
+        ("density of states", f"w = {wider:g} abs(v_n) dk, {conductivity.WIDTH:g} to {widest:g} eV"),
         ("energy denominators", f"eta = {adaptive:g} abs(v_n - v_m) dk, {conductivity.ETA:g} to {widest:g} eV"),
         ("window of the second variation", f"{conductivity.WINDOW:g} eV from the Fermi level"),
         ("points on the path", f"{config.path_points} or more"),

@@ -49,7 +49,7 @@ ADAPTIVE: Final = 0.3
 """Widths in units of band velocity times mesh step."""
 WIDEST: Final = 0.5
 """Greatest adaptive width, eV."""
-_DOS_ADAPTIVE: Final = 0.6
+DOS_ADAPTIVE: Final = 0.6
 """The same for the density of states, wide enough to leave no ripples of the mesh."""
 _DEGENERATE: Final = 1e-4
 """States closer than this belong to one level, eV."""
@@ -189,7 +189,7 @@ def band_states(
     curvature[sets.low] += at_low.reshape(-1, 27)
     curvature[sets.high] += at_high.reshape(-1, 27)
     smear = step * np.linalg.norm(speed, axis=1)
-    width, dos_width = (np.clip(factor * smear, WIDTH, WIDEST) for factor in (ADAPTIVE, _DOS_ADAPTIVE))
+    width, dos_width = (np.clip(factor * smear, WIDTH, WIDEST) for factor in (ADAPTIVE, DOS_ADAPTIVE))
     return BandStates(energy, width, dos_width, curvature, 2 * int(first))
 
 

@@ -71,7 +71,7 @@ def _kept(name: str, make: Callable[[], dict[str, Floats]]) -> dict[str, Floats]
     """Read arrays from the cache, or make them and keep them if possible."""
     path = tables_folder() / f"{name}.npz"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
     except (OSError, ValueError, EOFError, BadZipFile):
         arrays = make()
