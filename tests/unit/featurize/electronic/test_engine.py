@@ -87,7 +87,7 @@ def test_interpolated_paths_meet_the_computed_one_at_its_ends(monkeypatch: pytes
     ends = [index for index, _ in whole.labels]
     np.testing.assert_allclose(sparse.energy[ends], whole.energy[ends], atol=1e-5)
     near = np.abs(whole.energy) < BAND_RANGE
-    assert 1e-4 < np.abs(sparse.energy - whole.energy)[near].max() < 0.15
+    assert 1e-4 < np.abs(sparse.energy - whole.energy)[near].max() < 0.2
 
 
 def _largest(record: ElectronicRecord) -> float:
