@@ -32,7 +32,7 @@ from shc.models.member import EVALUATION_BATCH
 from shc.models.metrics import Scores, score
 from shc.models.network import SHCTransformer
 from shc.models.training_files import OOF_FILE, PREDICTIONS_FILE, UNIT_LINE, number, write_table
-from shc.models.uncertainty import METHOD, covered, fit_calibration
+from shc.models.uncertainty import METHOD, METHOD_COMMON, covered, fit_calibration, for_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,12 +113,14 @@ def assemble(
     rows = np.concatenate([task.held_out for task in tasks])
     probability = np.concatenate([part.probability for part in held_out])
     p_finite = np.concatenate([part.p_finite for part in held_out])
-    calibration = fit_calibration(grid, probability, p_finite, labels[rows], finite_threshold=config.finite_threshold)
-    learned = np.setdiff1d(np.arange(len(labels)), tasks[0].held_out)
-    domain = fit_domain(
-        _distributions(networks[0], arrays, learned).embedding, held_out[0].embedding, batch.atomic_number
-    )
-    estimate = calibration.apply(grid, probability, p_finite)
+    single = fit_calibration(grid, probability, p_finite, labels[rows], finite_threshold=config.finite_threshold)
+    calibration, common = single, tasks[0].common
+    if len(common):
+        members = np.stack([_distributions(network, arrays, common).probability for network in networks])
+        calibration = for_ensemble(single, grid, members, labels[common])
+    learned = _distributions(networks[0], arrays, tasks[0].learned)
+    domain = fit_domain(learned.embedding, held_out[0].embedding, batch.atomic_number)
+    estimate = single.apply(grid, probability, p_finite)
     scores = score(estimate.value, labels[rows])
     tool = version("shc-predict")
     card = ModelCard(
@@ -138,7 +140,12 @@ def assemble(
         n_descriptors=arrays.descriptors.shape[1],
         metrics={OUT_OF_FOLD: metrics_entry(scores)},
         calibration=CalibrationSummary(
-            METHOD, calibration.coverage, len(rows), len(calibration.offset), calibration.blend
+            METHOD_COMMON if len(common) else METHOD,
+            calibration.coverage,
+            len(rows),
+            len(calibration.offset),
+            calibration.blend,
+            len(common),
         ),
         limits=LIMITS,
         licence_code="MIT",
