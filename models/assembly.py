@@ -32,7 +32,7 @@ from shc.models.member import EVALUATION_BATCH
 from shc.models.metrics import Scores, score
 from shc.models.network import SHCTransformer
 from shc.models.training_files import OOF_FILE, PREDICTIONS_FILE, UNIT_LINE, number, write_table
-from shc.models.uncertainty import METHOD, covered, fit_calibration
+from shc.models.uncertainty import METHOD, METHOD_COMMON, covered, fit_calibration, for_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from shc.featurize.store import FeatureBatch, FeatureFile, FeatureHeader
     from shc.models.training_workers import MemberTask
-    from shc.models.uncertainty import Estimate
+    from shc.models.uncertainty import Calibration, Estimate
 
 OUT_OF_FOLD: Final = "out_of_fold"
 TEST: Final = "test"
@@ -92,7 +92,7 @@ def _distributions(network: SHCTransformer, arrays: CrystalArrays, rows: NDArray
 def assemble(
     output: Path, tasks: Sequence[MemberTask], batch: FeatureBatch, header: FeatureHeader, split: SplitInfo
 ) -> Scores:
-    """Calibrate the trained members on their out-of-fold rows and write the model.
+    """Calibrate the trained members on their out-of-fold rows, their ensemble on the common ones; write the model.
 
     Writes ``model.safetensors``, ``card.json`` and ``oof.csv``.
 
@@ -107,30 +107,51 @@ def assemble(
         Scores of the out-of-fold predictions.
     """
     arrays, labels = CrystalArrays(batch), tasks[0].labels
-    model, config, grid = tasks[0].model, tasks[0].config, ValueGrid(tasks[0].model)
+    config, grid = tasks[0].config, ValueGrid(tasks[0].model)
     networks = [member_network(task, arrays.descriptors.shape[1], arrays.prompt.shape[1]) for task in tasks]
     held_out = [_distributions(net, arrays, task.held_out) for net, task in zip(networks, tasks, strict=True)]
     rows = np.concatenate([task.held_out for task in tasks])
     probability = np.concatenate([part.probability for part in held_out])
     p_finite = np.concatenate([part.p_finite for part in held_out])
-    calibration = fit_calibration(grid, probability, p_finite, labels[rows], finite_threshold=config.finite_threshold)
-    learned = np.setdiff1d(np.arange(len(labels)), tasks[0].held_out)
-    domain = fit_domain(
-        _distributions(networks[0], arrays, learned).embedding, held_out[0].embedding, batch.atomic_number
-    )
-    estimate = calibration.apply(grid, probability, p_finite)
+    single = fit_calibration(grid, probability, p_finite, labels[rows], finite_threshold=config.finite_threshold)
+    calibration, unlearned, common = single, held_out[0].embedding, tasks[0].common
+    if len(common):
+        said = [_distributions(network, arrays, common) for network in networks]
+        calibration = for_ensemble(single, grid, np.stack([each.probability for each in said]), labels[common])
+        unlearned = np.concatenate([unlearned, said[0].embedding])
+    learned = _distributions(networks[0], arrays, tasks[0].learned).embedding
+    domain = fit_domain(learned, unlearned, batch.atomic_number)
+    estimate = single.apply(grid, probability, p_finite)
     scores = score(estimate.value, labels[rows])
+    card = _card(tasks, arrays, header, split, scores, calibration)
+    _write_oof(output / OOF_FILE, batch.material_id, labels, tasks, estimate)
+    save_ensemble(output, Ensemble(networks, card, calibration, domain))
+    return scores
+
+
+def _card(
+    tasks: Sequence[MemberTask],
+    arrays: CrystalArrays,
+    header: FeatureHeader,
+    split: SplitInfo,
+    scores: Scores,
+    calibration: Calibration,
+) -> ModelCard:
+    """The card of an ensemble that has been scored out of fold only."""
     tool = version("shc-predict")
-    card = ModelCard(
+    n_common = len(tasks[0].common)
+    return ModelCard(
         format=CARD_FORMAT,
         name="shc-structure",
         version=tool,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         unit=UNIT,
-        data=DataSource(name="labels given to shc train", source="see splits.json for the ids", n_rows=len(labels)),
+        data=DataSource(
+            name="labels given to shc train", source="see splits.json for the ids", n_rows=len(tasks[0].labels)
+        ),
         split=split,
-        model=model,
-        train=config,
+        model=tasks[0].model,
+        train=tasks[0].config,
         features=header.config,
         prompt_version=header.prompt_version,
         n_prompt=arrays.prompt.shape[1],
@@ -138,16 +159,18 @@ def assemble(
         n_descriptors=arrays.descriptors.shape[1],
         metrics={OUT_OF_FOLD: metrics_entry(scores)},
         calibration=CalibrationSummary(
-            METHOD, calibration.coverage, len(rows), len(calibration.offset), calibration.blend
+            METHOD_COMMON if n_common else METHOD,
+            calibration.coverage,
+            scores.n,
+            len(calibration.offset),
+            calibration.blend,
+            n_common,
         ),
         limits=LIMITS,
         licence_code="MIT",
         licence_weights="as the owner of the labels decides",
         tool_version=tool,
     )
-    _write_oof(output / OOF_FILE, batch.material_id, labels, tasks, estimate)
-    save_ensemble(output, Ensemble(networks, card, calibration, domain))
-    return scores
 
 
 def _write_oof(

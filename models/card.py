@@ -71,6 +71,8 @@ class CalibrationSummary:
     """Groups of predicted size with an offset of their own."""
     blend: float
     """Share of the mean in the point value; the rest is the median."""
+    n_common: int = 0
+    """Rows that no member learned from or stopped on, by which the offsets were moved from members to ensemble."""
 
 
 @dataclass(frozen=True, slots=True)

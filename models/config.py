@@ -54,7 +54,8 @@ class TrainConfig:
     n_members: int = 10
     """Networks in the ensemble; each holds another part of the training rows out."""
     held_out: float = 0.1
-    """Share of the training rows, by chemical system, that a member holds out to stop and calibrate on, at most."""
+    """Share of the training rows, by chemical system, that a member does not learn from, at most; half of it is
+    common to all members where that makes rows enough."""
     epochs: int = 27
     """Passes over the training rows at most."""
     patience: int = 10

@@ -64,11 +64,11 @@ class ValueGrid:
         return target
 
     def score_weight(self) -> Tensor:
-        """``[n_values]`` weights of the ranked probability score: bin width in SHC to the power 3/4, mean 1.
+        """``[n_values]`` weights of the ranked probability score: bin width in SHC to the power 1/4, mean 1.
 
         Power 1 scores errors in SHC, power 0 in its square root.
         """
-        width = np.diff(self.edges) ** 0.75
+        width = np.diff(self.edges) ** 0.25
         return torch.tensor(width / width.mean(), dtype=torch.float32)
 
     def quantile(self, probability: NDArray[np.float64], level: float) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from shc.models.training_files import (
     write_text,
 )
 from shc.models.training_workers import MemberTask, Stopped, default_workers, run_members, stopped_error
+from shc.models.uncertainty import ROWS_PER_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +65,15 @@ class TrainSummary:
     """Scores of the ensemble on the rows kept for scoring; None if there are none."""
     learning_curve: Path | None
     """The figure; None where matplotlib is not installed."""
+
+
+class Parts(NamedTuple):
+    """Training rows kept from members, as indices into the training rows; no chemical system lies in two parts."""
+
+    own: list[NDArray[np.int64]]
+    """``[n_members]`` what each member alone holds out, to stop on and to calibrate."""
+    common: NDArray[np.int64]
+    """What no member learns from or stops on: there the ensemble is compared with its members. May be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,8 @@ def train(
     """Train an ensemble, calibrate it on its out-of-fold predictions and score it once on the test rows.
 
     Every member holds another part of the training rows out, by chemical system: it stops on them, and its
-    predictions there calibrate the ensemble. The test rows are read only after the ensemble is complete. A run
+    predictions there calibrate the ensemble, together with those of all members on a part that none of them learns
+    from. The test rows are read only after the ensemble is complete. A run
     that was killed goes on from the last finished epoch of each member; on the CPU the outcome is the same, bit
     by bit, as without the interruption and with any number of workers.
 
@@ -200,7 +211,7 @@ def train(
 def _tasks(
     data: LabelledData,
     split: Split,
-    parts: Sequence[NDArray[np.int64]],
+    parts: Parts,
     model: ModelConfig,
     config: TrainConfig,
     device: str,
@@ -212,13 +223,14 @@ def _tasks(
             file_rows=data.file_rows[split.train],
             labels=data.labels[split.train],
             held_out=part,
+            common=parts.common,
             model=model,
             config=config,
             member=member,
             device=device,
             folder=output / MEMBERS_FOLDER / f"{member:02d}",
         )
-        for member, part in enumerate(parts)
+        for member, part in enumerate(parts.own)
     ]
 
 
@@ -252,25 +264,29 @@ def _split(data: LabelledData, splits: Path | None, name: str, fold: int | None)
     return read_split(splits, name, fold, data.material_id)
 
 
-def _parts(systems: Sequence[tuple[int, ...]], config: TrainConfig) -> list[NDArray[np.int64]]:
-    """The held-out rows of every member, as indices into the training rows."""
-    # A single member cannot hold everything out: it holds out a share, and only that share calibrates it.
-    n_parts = max(config.n_members, round(1.0 / config.held_out))
+def _parts(systems: Sequence[tuple[int, ...]], config: TrainConfig) -> Parts:
     rows = np.arange(len(systems), dtype=np.int64)
-    parts = held_out_parts(rows, systems, n_parts, config.seed)[: config.n_members]
-    if min(len(part) for part in parts) == 0 or max(len(part) for part in parts) == len(systems):
+    # An ensemble of one is its member, and few common rows tell little: then they are better learned from.
+    halved = round(2.0 / config.held_out)
+    with_common = config.n_members > 1 and len(systems) // max(halved, config.n_members + 1) >= ROWS_PER_GROUP
+    n_parts = max(halved, config.n_members + 1) if with_common else max(round(1.0 / config.held_out), config.n_members)
+    parts = held_out_parts(rows, systems, n_parts, config.seed)
+    own = parts[: config.n_members]
+    if min(len(part) for part in own) == 0 or max(len(part) for part in own) == len(systems):
         raise ShcError(
             f"{len(set(systems))} chemical systems cannot be dealt to {n_parts} held-out parts",
             "give more crystals or fewer --members",
         )
-    return parts
+    return Parts(own, parts[config.n_members] if with_common else rows[:0])
 
 
-def _write_splits(path: Path, data: LabelledData, split: Split, parts: Sequence[NDArray[np.int64]]) -> None:
-    """Write who trained, who scored and who was held out by which member, as ``read_split`` reads it."""
+def _write_splits(path: Path, data: LabelledData, split: Split, parts: Parts) -> None:
+    """Write who trained, who scored and who was held out by which member or by all, as ``read_split`` reads it."""
     train_ids = [data.material_id[row] for row in split.train.tolist()]
+    common = {train_ids[i] for i in parts.common.tolist()}
     content = {
         "train_test": {"train": train_ids, "test": [data.material_id[row] for row in split.test.tolist()]},
-        "held_out": {train_ids[i]: member for member, part in enumerate(parts) for i in part.tolist()},
+        "held_out": {train_ids[i]: member for member, part in enumerate(parts.own) for i in part.tolist()},
+        "common": {"train": [i for i in train_ids if i not in common], "test": sorted(common)},
     }
     write_text(path, json.dumps(content) + "\n")

@@ -50,6 +50,8 @@ class MemberTask:
     """``[n]`` SHC of these rows, (hbar/e) S/cm."""
     held_out: NDArray[np.int64]
     """Indices into ``file_rows`` that this member holds out."""
+    common: NDArray[np.int64]
+    """Indices into ``file_rows`` that every member holds out; may be empty."""
     model: ModelConfig
     config: TrainConfig
     member: int
@@ -61,6 +63,11 @@ class MemberTask:
     def checkpoint(self) -> Path:
         """File that holds the state of the member's training."""
         return self.folder / CHECKPOINT
+
+    @property
+    def learned(self) -> NDArray[np.int64]:
+        """Indices into ``file_rows`` that this member learns from."""
+        return np.setdiff1d(np.arange(len(self.file_rows)), np.concatenate([self.held_out, self.common]))
 
 
 class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
@@ -75,13 +82,12 @@ def run_member(task: MemberTask, on_epoch: Callable[[EpochLog], None]) -> None:
         on_epoch: Called after each epoch, when its checkpoint is on disk; may raise to stop.
     """
     arrays = CrystalArrays(FeatureFile.open(task.features).read(task.file_rows))
-    train_rows = np.setdiff1d(np.arange(len(task.file_rows)), task.held_out)
     task.folder.mkdir(parents=True, exist_ok=True)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         training = MemberTraining(
             arrays,
             task.labels,
-            train_rows,
+            task.learned,
             task.held_out,
             task.model,
             task.config,

@@ -277,6 +277,28 @@ def test_members_hold_out_no_more_than_the_share(folder: Path, tmp_path: Path) -
     assert summary.out_of_fold.n == sum(held.values())
 
 
+def test_a_common_part_moves_intervals_and_nothing_else(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shc.models.training.ROWS_PER_GROUP", 5)
+    config = replace(CONFIG, held_out=0.4, epochs=3)
+    first = run(folder, tmp_path / "first", config).output
+    ids = [f"m{i:02}" for i in range(N_CRYSTALS)]
+    common = read_split(first / "splits.json", "common", None, ids)
+    held = [read_split(first / "splits.json", "held_out", member, ids).test for member in (0, 1)]
+    assert 10 <= len(common.test) <= 14, "a fifth of 60 rows, up to the size of a chemical system"
+    assert set(common.test.tolist()).isdisjoint(np.concatenate(held).tolist())
+    card = json.loads((first / "card.json").read_text())["calibration"]
+    assert (card["n_rows"], card["n_common"]) == (len(np.concatenate(held)), len(common.test))
+    labels = {row["material_id"]: float(row["shc_max_abs"]) for row in table(folder / "labels.csv")}
+    write_labels(tmp_path / "labels.csv", labels | {ids[row]: 3000.0 for row in common.test.tolist()})
+    second = run(folder, tmp_path / "second", config, labels=tmp_path / "labels.csv").output
+    for name in ("metrics.csv", "oof.csv", "splits.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), "no member sees the common rows"
+    before, after = (load_tensors(output / "model.safetensors")[0] for output in (first, second))
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"calibration.offset"}
+
+
 def test_rows_without_a_partner_are_counted(folder: Path, tmp_path: Path) -> None:
     labels = {f"m{i:02}": 10.0 * i for i in range(4, N_CRYSTALS)} | {"unknown": 1.0}
     write_labels(tmp_path / "labels.csv", labels)

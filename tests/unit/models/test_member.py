@@ -154,7 +154,7 @@ def test_the_loss_is_the_ranked_probability_score_and_a_little_cross_entropy() -
     labels = np.array([0.0, 5.0, 300.0, 1500.0])
     grid = ValueGrid(MODEL)
     truth = grid.soft_target(torch.from_numpy(labels)).double().numpy()
-    width = np.diff(grid.edges) ** 0.75
+    width = np.diff(grid.edges) ** 0.25
     gap = np.cumsum(np.full(8, 1.0 / 8.0) - truth, axis=1)
     ranked = np.mean([np.sum(width / width.mean() * row**2) for row in gap])
     finite = torch.tensor([-20.0, -20.0, 20.0, 20.0])

@@ -14,6 +14,7 @@ from shc.models.uncertainty import (
     fit_blend,
     fit_calibration,
     fit_platt,
+    for_ensemble,
     point_value,
 )
 
@@ -48,6 +49,58 @@ def test_intervals_cover_what_they_promise_on_rows_they_were_not_calibrated_on()
         result = fit.apply(GRID, probability[2000:], half[2000:])
         shares.append(covered(result.lower, result.upper, labels[2000:]))
     assert 0.88 < np.mean(shares) < 0.92
+
+
+def ensembles(n: int, seed: int, *, n_members: int = 8) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``[members, n, n_values]`` distributions whose centres err by a common and by an own part, and labels."""
+    rng = np.random.default_rng(seed)
+    root = rng.gamma(3.0, 5.0, n)
+    scale = 0.5 + 0.2 * root
+    labels = np.clip(root + scale * rng.normal(size=n), 0.0, 59.0) ** 2
+    centre = np.clip(root + 0.35 * scale * rng.normal(size=(n_members, n)), 0.0, 59.0)
+    return np.stack([gaussian_rows(each, scale) for each in centre]), labels
+
+
+def test_intervals_of_an_ensemble_cover_what_they_promise() -> None:
+    before: list[float] = []
+    after: list[float] = []
+    alone: list[float] = []
+    for seed in range(20):
+        oof, oof_labels = ensembles(2000, 3 * seed, n_members=1)
+        common, common_labels = ensembles(300, 3 * seed + 1)
+        new, new_labels = ensembles(3000, 3 * seed + 2)
+        single = fit_calibration(GRID, oof[0], np.full(2000, 0.5), oof_labels)
+        moved = for_ensemble(single, GRID, common, common_labels)
+        small = fit_calibration(GRID, common.mean(axis=0), np.full(300, 0.5), common_labels)
+        for shares, fit in ((before, single), (after, moved), (alone, small)):
+            result = fit.apply(GRID, new.mean(axis=0), np.full(3000, 0.5))
+            shares.append(covered(result.lower, result.upper, new_labels))
+    assert np.mean(before) > 0.92
+    assert np.mean(after) == pytest.approx(0.9, abs=0.01)
+    assert np.std(after) < np.std(alone), "the common rows alone say less"
+
+
+def test_equal_members_need_what_one_needs() -> None:
+    rows, labels = ensembles(300, 5, n_members=1)
+    single = Calibration(offset=np.array([0.7]))
+    assert for_ensemble(single, GRID, np.repeat(rows, 4, axis=0), labels).offset == pytest.approx(0.7, abs=0.05)
+
+
+@pytest.mark.parametrize("n", [1, 5, 60])
+def test_few_common_rows_give_finite_intervals(n: int) -> None:
+    rows, labels = ensembles(n, 6)
+    assert np.isfinite(for_ensemble(Calibration(), GRID, rows, labels).offset).all()
+
+
+def test_miss_is_what_the_offset_must_grow_by() -> None:
+    probability, labels = crystals(200, 7)
+    fit = Calibration(edges=np.array([150.0]), offset=np.array([0.5, -0.5]))
+    miss = fit.miss(GRID, probability, labels)
+    for row in (3, 50, 199):
+        for grown, inside in ((miss[row] + 1e-6, True), (miss[row] - 1e-6, False)):
+            wider = Calibration(edges=fit.edges, offset=fit.offset + grown)
+            result = wider.apply(GRID, probability[row : row + 1], np.array([0.5]))
+            assert (covered(result.lower, result.upper, labels[row : row + 1]) == 1.0) is inside
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
