@@ -12,7 +12,7 @@ from shc.featurize.electronic.conductivity import band_states, respond
 from shc.featurize.electronic.configurations import LANTHANIDES, LAST_ELEMENT
 from shc.featurize.electronic.hamiltonian import build_hamiltonian
 from shc.featurize.electronic.kpath import band_path
-from shc.featurize.electronic.mesh import divisions, irreducible_mesh
+from shc.featurize.electronic.mesh import cartesian_rotations, divisions, irreducible_mesh
 from shc.featurize.electronic.record import BAND_RANGE, ElectronicRecord
 from shc.featurize.electronic.solver import fermi_level, solve_scalar, spin_orbit_matrix
 from shc.featurize.electronic.tables import SHORTEST, element_basis, tabulated_integrals
@@ -83,13 +83,12 @@ def compute_bands(crystal: PrimitiveCrystal, config: BandsConfig) -> ElectronicR
     mesh, length = choose_mesh(crystal, hamiltonian.size, config.budget)
     if length < COARSE_BELOW:
         flags.append("coarsened")
-    rotations = crystal.lattice.T @ crystal.rotations @ np.linalg.inv(crystal.lattice.T)
     response = respond(
         (band_states(hamiltonian, coupling, k, mesh.step, guess) for k in mesh.k),
         mesh,
         hamiltonian.electrons,
         abs(float(np.linalg.det(crystal.lattice))),
-        allowed_projector(rotations),
+        allowed_projector(cartesian_rotations(crystal.lattice, crystal.rotations)),
     )
     kpath = band_path(crystal, config.path_points, config.symprec)
     bands = _path_bands(hamiltonian, coupling, kpath, guess)

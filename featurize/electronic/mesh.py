@@ -37,6 +37,25 @@ def reciprocal(lattice: Floats) -> Floats:
     return np.asarray(2.0 * np.pi * np.linalg.inv(lattice).T)
 
 
+def cartesian_rotations(lattice: Floats, rotations: NDArray[np.int32]) -> Floats:
+    """Orthogonal matrices of the operations, also of a lattice that obeys its symmetry within a tolerance only.
+
+    The metric is averaged over the group, and the lattice turned into the nearest one that has it.
+
+    Args:
+        lattice: ``[3, 3]`` rows, Angstrom.
+        rotations: ``[n_ops, 3, 3]`` acting on fractional coordinates; a group.
+
+    Returns:
+        ``[n_ops, 3, 3]``.
+    """
+    metric = np.mean(rotations.transpose(0, 2, 1) @ (lattice @ lattice.T) @ rotations, axis=0)
+    inverse = np.linalg.inv(lattice)
+    stretch, axes = np.linalg.eigh(inverse @ metric @ inverse.T)
+    exact = lattice @ (axes * np.sqrt(stretch)) @ axes.T
+    return np.asarray(exact.T @ rotations @ np.linalg.inv(exact.T))
+
+
 def divisions(lattice: Floats, rotations: NDArray[np.int32], length: float) -> tuple[int, int, int]:
     """Divisions of the reciprocal axes, equal along axes that symmetry mixes.
 

@@ -90,6 +90,20 @@ def test_interpolated_paths_meet_the_computed_one_at_its_ends(monkeypatch: pytes
     assert 1e-4 < np.abs(sparse.energy - whole.energy)[near].max() < 0.2
 
 
+@pytest.mark.parametrize("noise", [1e-5, 1e-4, 4e-4])
+def test_a_crystal_that_is_symmetric_within_the_tolerance_only_is_accepted(noise: float) -> None:
+    crystal = read_crystal(EXAMPLES / "TaAs.cif", CONFIG)
+    random = np.random.default_rng(1)
+    lattice = crystal.lattice @ (np.eye(3) + noise * random.normal(size=(3, 3)))
+    strained = reduce_crystal(Crystal("strained", lattice, crystal.frac, crystal.atomic_number), CONFIG)
+    assert strained.space_group_number == 109
+    expected = compute_bands(reduce_crystal(crystal, CONFIG), QUICK)
+    found = compute_bands(strained, QUICK)
+    assert found.k_mesh == expected.k_mesh
+    assert _largest(found) == pytest.approx(_largest(expected), rel=0.02)
+    assert np.count_nonzero(np.abs(found.shc_tensor) > 1e-3 * _largest(found)) == 6
+
+
 def _largest(record: ElectronicRecord) -> float:
     return float(np.abs(record.shc_tensor).max())
 
