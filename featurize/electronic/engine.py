@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shc.featurize.electronic.charges import converge_charges
 from shc.featurize.electronic.conductivity import band_states, respond
@@ -65,6 +66,12 @@ def compute_bands(crystal: PrimitiveCrystal, config: BandsConfig) -> ElectronicR
     Raises:
         ShcError: An element has no built-in electronic structure (actinides), or two atoms nearly coincide.
     """
+    # Matrices are small: threads inside the linear algebra only get into each other's way.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _compute(crystal, config)
+
+
+def _compute(crystal: PrimitiveCrystal, config: BandsConfig) -> ElectronicRecord:
     start = time.process_time()
     _check(crystal)
     flags = _element_flags(crystal.atomic_number)

@@ -22,7 +22,17 @@ class Layer(NamedTuple):
 
 _CLI = frozenset({"rich", "typer", "yaml"})
 _KERNELS = frozenset({"numpy", "numba"})
-_FEATURIZE = _KERNELS | {"PIL", "gemmi", "h5py", "matplotlib", "pymatgen", "scipy", "seekpath", "spglib"}
+_FEATURIZE = _KERNELS | {
+    "PIL",
+    "gemmi",
+    "h5py",
+    "matplotlib",
+    "pymatgen",
+    "scipy",
+    "seekpath",
+    "spglib",
+    "threadpoolctl",
+}
 _MODELS = _FEATURIZE | {"safetensors", "sklearn", "torch", "torch_geometric", "torch_tensorrt"}
 LAYERS = {
     "kernels": Layer("kernels", frozenset(), _KERNELS),

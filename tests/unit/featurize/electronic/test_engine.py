@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from shc.featurize.config import FeaturizeConfig
 from shc.featurize.electronic import engine
@@ -27,6 +28,18 @@ def _rock_salt(cation: int, anion: int, edge: float) -> PrimitiveCrystal:
     lattice = 0.5 * edge * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     frac = np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
     return reduce_crystal(Crystal("salt", lattice, frac, np.array([cation, anion])), CONFIG)
+
+
+def test_linear_algebra_runs_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def look(crystal: PrimitiveCrystal, config: BandsConfig) -> None:  # noqa: ARG001
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    monkeypatch.setattr(engine, "_compute", look)
+    compute_bands(_example("Pt"), QUICK)
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_actinides_are_refused_with_the_reason() -> None:
