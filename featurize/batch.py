@@ -10,7 +10,7 @@ import numpy as np
 
 from shc.featurize.descriptors import descriptors
 from shc.featurize.elements import reduced_formula
-from shc.featurize.errors import Failure, ShcError
+from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.graph import Graph, build_graphs
 from shc.featurize.prompt import symmetry_prompt
 from shc.featurize.structures import read_with_hash
@@ -48,6 +48,9 @@ def featurize_batch(
     Returns:
         The records of the usable files in the order given, and one failure for each other file. A crystal whose
         bands fail has its record, without bands, and a failure of the stage ``bands``.
+
+    Raises:
+        ShcError: The bands cannot be made for a reason that no file can help (``USAGE``, ``NO_BACKEND``).
     """
     failures: list[Failure] = []
     with warnings.catch_warnings():
@@ -154,6 +157,8 @@ def _record(
 def _with_bands(record: CrystalRecord, crystal: _Reduced, bands: Bands, failures: list[Failure]) -> CrystalRecord:
     try:
         return replace(record, bands=bands(crystal.material_id, crystal.cell))
-    except Exception as error:  # noqa: BLE001  no file may stop the others
+    except Exception as error:
+        if isinstance(error, ShcError) and error.exit_code in {ExitCode.USAGE, ExitCode.NO_BACKEND}:
+            raise  # A disk that is full, say: it is not for the crystals to answer for that.
         failures.append(_failure(crystal.path, "bands", error))
         return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -47,3 +48,25 @@ class Failure(NamedTuple):
     """What is wrong."""
     hint: str
     """What to do about it; may be empty."""
+
+
+def counted(n: int, noun: str) -> str:
+    """A number and what it counts: ``1 crystal``, ``2 crystals``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def nothing_usable(n: int, first: Failure | None, listing: Path) -> ShcError:
+    """The error that ends a run without a usable input.
+
+    Args:
+        n: Inputs that failed.
+        first: The first of them, None if there is none; what is wrong with it is told if it is the only one.
+        listing: The failures file.
+    """
+    if first is None:
+        return ShcError("no structure file was found", "name a folder or file with crystal structures")
+    if n > 1:
+        return ShcError(f"none of the {n} inputs could be used", f"see {listing}")
+    named = Path(first.path).name in first.error
+    hint = f"{first.hint}; see {listing}" if first.hint else f"see {listing}"
+    return ShcError(first.error if named else f"{first.path}: {first.error}", hint)

@@ -36,6 +36,11 @@ class Batch:
         """Inputs that could not be used: failures but for those that cost a crystal its bands only."""
         return len(self.failures) - self.n_without_bands
 
+    @property
+    def lost(self) -> set[str]:
+        """Ids of the files that were worked on and are not usable."""
+        return {material_id(path) for path in self.paths} - {record.material_id for record in self.records}
+
     def add(self, result: BatchResult) -> None:
         """Note what became of the files."""
         records, failures = result
@@ -50,7 +55,8 @@ class Inputs:
     """Groups inputs into batches that depend on the inputs alone, not on timing or the number of workers."""
 
     entries: Iterator[Path | Failure]
-    is_done: Callable[[str, Path], bool] | None
+    is_done: Callable[[str, Path], list[Failure] | None] | None
+    """What is to be told again of a file that needs no work, mostly nothing; None for one that does."""
     batch_size: int
     stop: StopRequest
     seen: dict[str, str] = field(default_factory=dict)
@@ -86,10 +92,13 @@ class Inputs:
             batch.failures.append(Failure(str(path), "id", error, hint))
         else:
             self.seen[name] = place
-            if self.is_done is not None and self.is_done(name, path):
-                batch.n_skipped += 1
-            else:
+            told = None if self.is_done is None else self.is_done(name, path)
+            if told is None:
                 batch.paths.append(path)
+            else:
+                batch.n_skipped += 1
+                batch.failures += told
+                batch.n_without_bands += len(told)
 
 
 def digest(path: Path) -> bytes | None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from shc.featurize.batch import featurize_batch
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.descriptors import DESCRIPTOR_VERSION, descriptor_names
 from shc.featurize.electronic.record import ENGINE_VERSION
 from shc.featurize.electronic.run import BandsOutput, featurize_with_bands, file_timeout
-from shc.featurize.errors import ExitCode, Failure, ShcError
+from shc.featurize.errors import ExitCode, Failure, ShcError, counted, nothing_usable
+from shc.featurize.failure_log import FailureLog
 from shc.featurize.inputs import Batch, Inputs, digest
 from shc.featurize.pool import FILE_TIMEOUT, BatchPool, default_workers
 from shc.featurize.prompt import PROMPT_FIELDS, PROMPT_VERSION
@@ -23,6 +23,7 @@ from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureHeader
 from shc.featurize.store_writer import FeatureWriter
 from shc.featurize.structures import iter_paths
+from shc.featurize.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -94,7 +95,11 @@ class FeaturizeSummary:
     n_failed: int
     """Inputs that could not be used."""
     n_without_bands: int
-    """Crystals written in this run whose bands failed; they are listed among the failures."""
+    """Crystals written in this run or skipped by it whose bands failed; they are listed among the failures."""
+    n_dropped: int
+    """Crystals that were in the file and are not any more, for their input has changed and cannot be used now."""
+    first_failure: Failure | None
+    """The first row of the failures file."""
     seconds: float
     """Wall-clock time."""
 
@@ -164,9 +169,10 @@ def featurize_sources(
 ) -> FeaturizeSummary:
     """Write or extend a feature file.
 
-    Files whose content is in the feature file already are skipped, changed ones replace their row. Failures
-    go to ``<output stem>.failures.csv``, which lists those of the last run. An interrupted run is resumed by
-    the same call; nothing that was reported by ``on_progress`` is done twice.
+    Files whose content is in the feature file already are skipped, changed ones replace their row, and those
+    that have become unusable lose it, unless no input of the run is usable. Failures go to ``<output
+    stem>.failures.csv``, which lists those of the last run and the crystals it skipped that have no bands. An
+    interrupted run is resumed by the same call; nothing that was reported by ``on_progress`` is done twice.
 
     Args:
         sources: Files, folders, glob patterns, list files, ``-``; see ``iter_paths``.
@@ -185,19 +191,21 @@ def featurize_sources(
         Counts and paths.
 
     Raises:
-        ShcError: No input is usable; the existing file does not fit (``BAD_FILE``); or the run was stopped
-            and can be resumed (``RESUMABLE``).
+        ShcError: No input is usable; the existing file does not fit (``BAD_FILE``); the output cannot be written
+            (``USAGE``); or the run was stopped and can be resumed (``RESUMABLE``).
     """
     start = time.perf_counter()
     stop = stop or StopRequest()
     work = _Work.of(config, bands, batch_size)
     counts: Counter[str] = Counter()
     listing = failures_path(output)
-    with FeatureWriter(output, current_header(config), overwrite=overwrite) as writer, _Log(listing) as log:
-        inputs = Inputs(iter_paths(sources, stdin), _known_to(writer, bands), work.batch_size, stop)
+    with FeatureWriter(output, current_header(config), overwrite=overwrite) as writer, FailureLog(listing) as log:
+        inputs = Inputs(iter_paths(sources, stdin), _known_to(writer, log, bands), work.batch_size, stop)
+        lost: set[str] = set()
         for batch in _stream(inputs, work, executor, workers):
             writer.append(batch.records)
             log.write(batch.failures)
+            lost |= batch.lost & writer.done.keys()
             counts.update(
                 done=len(batch.records),
                 skipped=batch.n_skipped,
@@ -206,59 +214,55 @@ def featurize_sources(
             )
             if on_progress is not None:
                 on_progress(Progress(counts["done"], counts["skipped"], counts["failed"]))
-        _check_outcome(writer, counts, stop, listing)
+        _check_outcome(writer, counts, stop, log)
+        if counts["done"] + counts["skipped"]:
+            counts["dropped"] = _drop(lost, writer, bands)
         writer.finish()
-    done, skipped, failed, without_bands = (counts[name] for name in ("done", "skipped", "failed", "without_bands"))
-    return FeaturizeSummary(output, listing, done, skipped, failed, without_bands, time.perf_counter() - start)
+    return FeaturizeSummary(
+        output=output,
+        failures=listing,
+        n_done=counts["done"],
+        n_skipped=counts["skipped"],
+        n_failed=counts["failed"],
+        n_without_bands=counts["without_bands"],
+        n_dropped=counts["dropped"],
+        first_failure=log.first,
+        seconds=time.perf_counter() - start,
+    )
 
 
-def _known_to(writer: FeatureWriter, bands: BandsOutput | None) -> Callable[[str, Path], bool]:
+def _known_to(
+    writer: FeatureWriter, log: FailureLog, bands: BandsOutput | None
+) -> Callable[[str, Path], list[Failure] | None]:
     """Tells which files need no work: their content is known, and what is to be drawn of them is there."""
 
-    def is_done(name: str, path: Path) -> bool:
+    def is_done(name: str, path: Path) -> list[Failure] | None:
         known = writer.done.get(name)
-        drawings = [] if bands is None else bands.drawings(name)
-        return known is not None and known == digest(path) and all(drawing.exists() for drawing in drawings)
+        if known is None or known != digest(path) or not (bands is None or bands.is_drawn(name)):
+            return None
+        return [log.why_no_bands(path)] if name in writer.without_bands else []
 
     return is_done
 
 
-def _check_outcome(writer: FeatureWriter, counts: Counter[str], stop: StopRequest, listing: Path) -> None:
+def _drop(lost: set[str], writer: FeatureWriter, bands: BandsOutput | None) -> int:
+    """Take crystals out of the feature file, and away what was drawn of them."""
+    for drawing in () if bands is None else (path for name in lost for path in bands.drawings(name)):
+        with writing(drawing):
+            drawing.unlink(missing_ok=True)
+    return writer.drop(lost)
+
+
+def _check_outcome(writer: FeatureWriter, counts: Counter[str], stop: StopRequest, log: FailureLog) -> None:
     if stop.requested:
         raise ShcError(
-            f"stopped by {stop.reason} after {counts['done']} crystals; they are saved",
+            f"stopped by {stop.reason} after {counted(counts['done'], 'crystal')}; what is done is saved",
             "run the same command again to go on",
             ExitCode.RESUMABLE,
         )
     if not writer.done:
         writer.discard()
-        failed = counts["failed"]
-        what = f"none of the {failed} inputs could be used" if failed else "no structure file was found"
-        raise ShcError(what, f"see {listing}" if failed else "name a folder or file with crystal structures")
-
-
-class _Log:
-    """The failures file of one run: rows appear as they happen."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the file; what an earlier run wrote is dropped, for those inputs are tried again."""
-        # File names need not be valid text; they are escaped rather than lost.
-        self._file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(Failure._fields)
-
-    def write(self, failures: Iterable[Failure]) -> None:
-        """Add rows that survive the death of this process."""
-        self._writer.writerows(failures)
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        """Return the log."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self._file.close()
+        raise nothing_usable(counts["failed"], log.first, log.path)
 
 
 def _stream(inputs: Inputs, work: _Work, executor: Executor | None, workers: int | None) -> Iterator[Batch]:

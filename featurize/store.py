@@ -147,7 +147,7 @@ class FeatureHeader:
             raise bad_file(f"{name} is damaged: its header cannot be read ({error})", _REWRITE) from error
 
 
-_REWRITE: Final = "write it again with `shc featurize --overwrite`"
+_REWRITE: Final = "write it again: `shc featurize` or `shc bands`, whichever made it, with --overwrite"
 
 
 def bad_file(message: str, hint: str) -> ShcError:

@@ -9,27 +9,22 @@ output.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import math
 import os
-import time
-import zlib
 from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import h5py
 import numpy as np
 
+from shc.featurize.journal import Journal
 from shc.featurize.store import FeatureFile, FeatureHeader, bad_file, part_path, replace_header
 from shc.featurize.store_columns import columns_from_records, flat_columns, n_rows, offset_columns, take
+from shc.featurize.writing import whole_file, writing
 
 if TYPE_CHECKING:
-    import io
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,136 +32,8 @@ if TYPE_CHECKING:
     from shc.featurize.store_columns import Column, Columns
     from shc.featurize.types import CrystalRecord
 
-MAGIC: Final = b"SHCPART1"
 BLOCK: Final = 4096
 """Crystals copied at a time; bounds the memory of finishing and merging."""
-_FRAME: Final = Struct("<QI")
-_LENGTH: Final = Struct("<I")
-_SYNC_SECONDS: Final = 5.0
-
-
-class Journal:
-    """A file of checksummed frames that is only ever appended to.
-
-    Layout: 8 bytes ``SHCPART1``, then frames of an 8-byte length, a 4-byte CRC-32 (both little-endian) and
-    that many bytes. The first frame is JSON; each later one holds the columns of some crystals: the length of
-    a JSON list of ``[name, type, shape]`` in 4 bytes, the list, and the arrays one after the other.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Open or create the file, lock it, and cut off what a crash left half written."""
-        self.path = path
-        self._file = _open_locked(path)
-        self._synced = time.monotonic()
-        start = self._file.read(len(MAGIC))
-        if len(start) == len(MAGIC) and start != MAGIC:
-            self._file.close()
-            raise bad_file(f"{path} is in the way: no unfinished feature file", "move it away or delete it")
-        self._end = len(MAGIC)
-        header = next(self._frames(), None) if start == MAGIC else None
-        self.header: dict[str, Any] | None = None if header is None else json.loads(header)
-        if self.header is None:
-            self.clear()
-        else:
-            # Only the last frame can be torn, and a torn frame was never reported done.
-            for _ in self._frames():
-                pass
-            self._file.truncate(self._end)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(MAGIC)
-        self._end = len(MAGIC)
-        self.header = None
-
-    def start(self, header: dict[str, Any]) -> None:
-        """Write the first frame."""
-        self._append(json.dumps(header).encode())
-        self.header = header
-
-    def append(self, columns: Columns) -> None:
-        """Add rows. They survive the death of this process once this returns."""
-        self._append(_pack(columns))
-
-    def rows(self) -> Iterator[Columns]:
-        """The columns of each frame, in the order written."""
-        frames = self._frames()
-        next(frames)
-        return map(_unpack, frames)
-
-    def close(self) -> None:
-        """Close and unlock; the file stays."""
-        if not self._file.closed:
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    def remove(self) -> None:
-        """Delete the file, close and unlock."""
-        self.path.unlink(missing_ok=True)
-        self._file.close()
-
-    def _append(self, payload: bytes) -> None:
-        self._file.seek(self._end)
-        self._file.write(_FRAME.pack(len(payload), zlib.crc32(payload)))
-        self._file.write(payload)
-        self._file.flush()
-        self._end += _FRAME.size + len(payload)
-        # What the kernel holds outlives this process; fsync guards against the machine going down.
-        if time.monotonic() - self._synced > _SYNC_SECONDS:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
-
-    def _frames(self) -> Iterator[bytes]:
-        position = len(MAGIC)
-        while True:
-            self._file.seek(position)
-            head = self._file.read(_FRAME.size)
-            if len(head) < _FRAME.size:
-                return
-            length, checksum = _FRAME.unpack(head)
-            if position + _FRAME.size + length > os.fstat(self._file.fileno()).st_size:
-                return
-            payload = self._file.read(length)
-            if len(payload) < length or zlib.crc32(payload) != checksum:
-                return
-            position += _FRAME.size + length
-            self._end = max(self._end, position)
-            yield payload
-
-
-def _pack(columns: Columns) -> bytes:
-    contents = json.dumps([(name, array.dtype.str, array.shape) for name, array in columns.items()]).encode()
-    return b"".join([_LENGTH.pack(len(contents)), contents, *(array.tobytes() for array in columns.values())])
-
-
-def _unpack(payload: bytes) -> Columns:
-    (length,) = _LENGTH.unpack_from(payload)
-    at = _LENGTH.size + length
-    columns: Columns = {}
-    for name, dtype, shape in json.loads(payload[_LENGTH.size : at]):
-        array = np.frombuffer(payload, dtype, math.prod(shape), at).reshape(shape)
-        at += array.nbytes
-        columns[name] = array.copy()  # puts it at an address that fits its type
-    return columns
-
-
-def _open_locked(path: Path) -> io.BufferedRandom:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        file = os.fdopen(descriptor, "r+b")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise bad_file(f"another process is writing {path}", "wait for it, or choose another --output") from error
-        except OSError:
-            pass  # Some network file systems know no locks; one writer per output is then up to the user.
-        # Another process may have finished and deleted the file between opening and locking it.
-        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
-            return file
-        file.close()
 
 
 class FeatureWriter:
@@ -182,7 +49,8 @@ class FeatureWriter:
         overwrite: Whether an existing file is replaced instead of extended.
 
     Raises:
-        ShcError: The existing or unfinished file does not fit the header, is damaged, or is being written.
+        ShcError: The existing or unfinished file does not fit the header, is damaged, is being written, or the
+            place cannot be written to.
     """
 
     def __init__(self, path: Path, header: FeatureHeader, *, overwrite: bool = False) -> None:
@@ -191,7 +59,8 @@ class FeatureWriter:
         self.header = replace_header(
             header, tool_version=tool_version(), created=datetime.now(UTC).isoformat(timespec="seconds")
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(part_path(path))
         try:
             self._base: FeatureFile | None = self._open_base(overwrite=overwrite)
@@ -200,6 +69,8 @@ class FeatureWriter:
             raise
         self.done: dict[str, bytes] = {}
         """SHA-256 of the input of each crystal that needs no more work, by material id."""
+        self.without_bands: set[str] = set()
+        """Ids of those that have no bands, in a file that has a place for them."""
         self._stale: Counter[str] = Counter()
         self._changed = False
         if self._base is not None:
@@ -233,8 +104,10 @@ class FeatureWriter:
     def _note(self, columns: Columns) -> None:
         ids = columns["material_id"].tolist()
         hashes = columns["content_hash"].tobytes()
-        for i, encoded in enumerate(ids):
+        sizes = np.diff(columns["bands_offsets"]) if self.header.has_bands else np.ones(len(ids))
+        for i, (encoded, size) in enumerate(zip(ids, sizes.tolist(), strict=True)):
             material_id = encoded.decode()
+            (self.without_bands.discard if size else self.without_bands.add)(material_id)
             if material_id in self.done:
                 self._stale[material_id] += 1
             self.done[material_id] = hashes[32 * i : 32 * i + 32]
@@ -247,6 +120,20 @@ class FeatureWriter:
         self._journal.append(columns)
         self._note(columns)
         self._changed = True
+
+    def drop(self, material_ids: Iterable[str]) -> int:
+        """Leave crystals out of the file that ``finish`` writes; forgotten if the run does not come to that.
+
+        Returns:
+            How many of them there were.
+        """
+        known = self.done.keys() & set(material_ids)
+        for material_id in known:
+            del self.done[material_id]
+            self.without_bands.discard(material_id)
+            self._stale[material_id] += 1
+            self._changed = True
+        return len(known)
 
     def finish(self) -> Path:
         """Write the complete file in place of the old one and delete the journal.
@@ -320,27 +207,30 @@ def write_feature_file(path: Path, header: FeatureHeader, rows: Callable[[], Ite
         rows: Makes an iterator over blocks of rows; called twice, as datasets that lie in one piece need
             their sizes before the first row is written.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
-        for key, value in header.to_attributes().items():
-            file.attrs[key] = value
-        datasets = _create_datasets(file, header.columns, rows())
-        at: Counter[str] = Counter()
-        for columns in rows():
-            offsets = offset_columns(columns)
-            counts = {axis: n_rows(columns, axis) for axis in ("crystal", *offsets)}
-            for column in flat_columns(columns):
-                first = at[column.axis]
-                dataset = datasets[column.name]
-                # Text is told to be UTF-8 by its type, without which HDF5 refuses to convert it.
-                dataset[first : first + counts[column.axis]] = columns[column.name].astype(dataset.dtype)
-            first = at["crystal"] + 1
-            for axis, column in offsets.items():
-                datasets[column.name][first : first + counts["crystal"]] = columns[column.name][1:] + at[axis]
-            at.update(counts)
-    with temporary.open("rb") as written:
-        os.fsync(written.fileno())
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
+            _fill(file, header, rows)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+
+
+def _fill(file: h5py.File, header: FeatureHeader, rows: Callable[[], Iterator[Columns]]) -> None:
+    for key, value in header.to_attributes().items():
+        file.attrs[key] = value
+    datasets = _create_datasets(file, header.columns, rows())
+    at: Counter[str] = Counter()
+    for columns in rows():
+        offsets = offset_columns(columns)
+        counts = {axis: n_rows(columns, axis) for axis in ("crystal", *offsets)}
+        for column in flat_columns(columns):
+            first = at[column.axis]
+            dataset = datasets[column.name]
+            # Text is told to be UTF-8 by its type, without which HDF5 refuses to convert it.
+            dataset[first : first + counts[column.axis]] = columns[column.name].astype(dataset.dtype)
+        first = at["crystal"] + 1
+        for axis, column in offsets.items():
+            datasets[column.name][first : first + counts["crystal"]] = columns[column.name][1:] + at[axis]
+        at.update(counts)
 
 
 def _create_datasets(file: h5py.File, wanted: Sequence[Column], rows: Iterator[Columns]) -> dict[str, h5py.Dataset]:

@@ -136,6 +136,8 @@ class FailureFile:
     def __init__(self, path: Path, *, keep_old: bool = False) -> None:
         self.path = path
         self.n = 0
+        self.first: Failure | None = None
+        """The first row."""
         self._keep_old = keep_old
         self._stream: TextIO | None = None
 
@@ -148,6 +150,7 @@ class FailureFile:
                 self._stream = self.path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
                 csv.writer(self._stream, lineterminator="\n").writerow(Failure._fields)
             csv.writer(self._stream, lineterminator="\n").writerow(failure)
+            self.first = self.first or failure
             self.n += 1
         if self._stream is not None:
             self._stream.flush()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shc.cli.console import Progress
+from shc.featurize.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from shc.featurize.config import FeaturizeConfig
+    from shc.featurize.errors import Failure
     from shc.featurize.stop import StopRequest
+
+_NAMED: Final = 5
 
 
 class ComputedBands:
@@ -46,21 +50,24 @@ class ComputedBands:
         from shc.featurize.pipeline import iter_featurized
 
         folder = cache_folder()
-        n_with = n_without = 0
+        n_with = 0
+        failed: list[Failure] = []
         with Progress("bands", quiet=quiet) as progress:
             stream = iter_featurized(paths, config, workers=workers, stop=stop, bands=BandsOutput(cache=folder))
-            for records, _ in stream:
+            for records, failures in stream:
                 n_with += sum(bool(record.bands) for record in records)
-                n_without += sum(not record.bands for record in records)
+                # What else fails, fails in the prediction too and is listed there.
+                failed += [failure for failure in failures if failure.stage in {"bands", "worker"}]
                 progress.advance(len(records))
-        failed = f" ({n_without} crystals have none)" if n_without else ""
-        self._line = (
-            f"bands of {n_with} crystals in {folder} are not used, for this model sees the structure only{failed}"
-        )
+        n = counted(n_with, "crystal")
+        more = len(failed) - _NAMED
+        lines = [f"bands of {n} in {folder} are not used, for this model sees the structure only"]
+        lines += [f"no bands of {failure.path}: {failure.error}" for failure in failed[:_NAMED]]
+        self._line = "\n".join(lines + ([f"no bands of {counted(more, 'other crystal')}"] if more > 0 else []))
 
     def match(self, material_ids: Iterable[str]) -> None:
         """Nothing to note: bands are computed for the very crystals that are predicted."""
 
     def report(self) -> str:
-        """One line that says what became of the bands."""
+        """Say what became of the bands, in one line and one more for each of the first crystals without."""
         return self._line

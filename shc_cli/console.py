@@ -9,6 +9,8 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TextIO
 
+from shc.featurize.writing import PLACE_ERRORS, cannot_write, writing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -61,16 +63,25 @@ def results(path: Path | None) -> Iterator[TextIO]:
 
     Yields:
         A stream for text.
+
+    Raises:
+        ShcError: The file cannot be written (``USAGE``).
     """
     if path is None:
         yield sys.stdout
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
             yield stream
         temporary.replace(path)
+    except OSError as error:
+        # Others come from what makes the results, not from their file.
+        if error.filename == str(temporary) or (error.filename is None and error.errno in PLACE_ERRORS):
+            raise cannot_write(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -12,7 +12,7 @@ import typer
 from shc.cli.console import Progress, say
 from shc.cli.run_config import run_yaml_path, write_run_yaml
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
-from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,8 @@ class FeatureRun:
             bands: Cache of the bands and what to draw of them.
 
         Raises:
-            ShcError: No input is usable, the existing file does not fit, or the run was stopped.
+            ShcError: No input is usable, the existing file does not fit, the output cannot be written, or the run
+                was stopped or interrupted.
         """
         from shc.featurize.pipeline import featurize_sources
         from shc.featurize.stop import StopRequest
@@ -65,17 +66,21 @@ class FeatureRun:
             def count(counts: Counts) -> None:
                 progress.advance(counts.n_done + counts.n_skipped + counts.n_failed - progress.done)
 
-            summary = featurize_sources(
-                sources if self.part is None else inputs_of_shard(sources, self.part, sys.stdin),
-                target,
-                settings,
-                overwrite=self.overwrite,
-                workers=self.workers,
-                bands=bands,
-                stdin=sys.stdin,
-                stop=stop,
-                on_progress=count,
-            )
+            try:
+                summary = featurize_sources(
+                    sources if self.part is None else inputs_of_shard(sources, self.part, sys.stdin),
+                    target,
+                    settings,
+                    overwrite=self.overwrite,
+                    workers=self.workers,
+                    bands=bands,
+                    stdin=sys.stdin,
+                    stop=stop,
+                    on_progress=count,
+                )
+            except KeyboardInterrupt as error:
+                what = "interrupted; what is done is saved"
+                raise ShcError(what, "run the same command again to go on", ExitCode.INTERRUPTED) from error
         if not self.quiet:
             _report(summary)
         return summary
@@ -86,20 +91,21 @@ class FeatureRun:
         Args:
             ctx: Context of the verb.
             summary: What the run did.
-            strict: Whether failed inputs are an error.
+            strict: Whether failed inputs and crystals without the bands asked for are an error.
 
         Raises:
             ShcError: No input could be used.
             typer.Exit: Some inputs failed and this is an error.
         """
         if summary.n_done + summary.n_skipped == 0:
-            raise ShcError("no input could be used", f"see {summary.failures}; {summary.output} is as it was")
+            error = nothing_usable(summary.n_failed, summary.first_failure, summary.failures)
+            raise ShcError(error.message, f"{error.hint}; {summary.output} is as it was")
         # `overwrite` is left out: repeating a run must not start it afresh.
         kept = {name: value for name, value in ctx.params.items() if name != "overwrite"}
         if self.part is not None:
             kept["shard"] = f"{self.part.number}/{self.part.total}"
         write_run_yaml(run_yaml_path(summary.output), self.verb, kept)
-        if strict and summary.n_failed:
+        if strict and summary.n_failed + summary.n_without_bands:
             raise typer.Exit(ExitCode.SOME_FAILED)
 
 
@@ -110,8 +116,12 @@ def shard_of(text: str | None) -> Shard | None:
 
 def _report(summary: FeaturizeSummary) -> None:
     skipped = f", {summary.n_skipped} done before and unchanged" if summary.n_skipped else ""
-    say(f"{summary.n_done} crystals written to {summary.output} in {summary.seconds:.1f} s{skipped}")
+    say(f"{counted(summary.n_done, 'crystal')} written to {summary.output} in {summary.seconds:.1f} s{skipped}")
     if summary.n_failed:
-        say(f"{summary.n_failed} inputs failed: see {summary.failures}")
+        say(f"{counted(summary.n_failed, 'input')} failed: see {summary.failures}")
+    if summary.n_dropped:
+        gone = counted(summary.n_dropped, "crystal")
+        say(f"{gone} taken out of {summary.output}: the input has changed and cannot be used any more")
     if summary.n_without_bands:
-        say(f"{summary.n_without_bands} crystals have no bands: see {summary.failures}")
+        have = "crystal has" if summary.n_without_bands == 1 else "crystals have"
+        say(f"{summary.n_without_bands} {have} no bands: see {summary.failures}; --overwrite tries again")

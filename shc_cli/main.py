@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from importlib import import_module
@@ -14,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from shc.cli.console import report_error, version
 from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import PLACE_ERRORS, cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,9 +28,6 @@ VERBS: dict[str, str] = {
     "predict": "Predict the spin Hall conductivity of crystals or of a feature file.",
     "merge": "Join feature files, for example the shards of an array job.",
 }
-
-# Errors of the place a file should go to, not of the program.
-_PLACE_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 # What a shell reports for a program that wrote into a closed pipe (128 + SIGPIPE).
 _CLOSED_PIPE = 141
@@ -112,15 +109,14 @@ def explain(error: BaseException, *, debug: bool) -> ExitCode:
         The exit code.
     """
     trace = error if debug else None
+    if isinstance(error, OSError) and error.errno in PLACE_ERRORS:
+        error = cannot_write(error.filename or "output", error)
     if isinstance(error, ShcError):
         report_error(error.message, error.hint, trace)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         report_error("interrupted", trace=trace)
         return ExitCode.INTERRUPTED
-    if isinstance(error, OSError) and error.errno in _PLACE_ERRORS and error.filename:
-        report_error(f"{error.filename}: {error.strerror}", "check permissions and free space", trace)
-        return ExitCode.USAGE
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     report_error(f"unexpected {text}", "this is a bug; please report it with what SHC_DEBUG=1 shows", trace)
     return ExitCode.BUG

@@ -47,7 +47,12 @@ ShardOption = Annotated[
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no counts on stderr.")]
 
-StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with code 4 if any input failed.")]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Exit with code 4 if any input failed, or if bands that should be stored are missing."
+    ),
+]
 
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Start afresh instead of continuing an existing output.")

@@ -22,6 +22,7 @@ import typer
 
 from shc.cli.console import version
 from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import whole_file
 
 ABOUT = "about"
 _NOT_KEPT = frozenset({"config", "help"})
@@ -105,9 +106,8 @@ def write_run_yaml(path: Path, verb: str, params: Mapping[str, object]) -> None:
     lines += [f"  {name}: {_yaml(value)}" for name, value in _about().items()]
     lines += [f"{verb}:" if options else f"{verb}: {{}}"]
     lines += [f"  {name}: {_yaml(value)}" for name, value in options.items()]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _about() -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
 
 from shc.featurize.electronic.record import BAND_RANGE
+from shc.featurize.writing import whole_file
 from shc.kernels.image import draw_bands
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ def save_png(image: NDArray[np.float32], path: Path) -> None:
         path: File to write, or to replace.
 
     Raises:
+        ShcError: The file cannot be written.
         ValueError: The image has another shape or other values.
     """
     if image.ndim != 3 or image.shape[0] != 1 or not np.all((image >= 0.0) & (image <= 1.0)):
         raise ValueError(f"image must be [1, H, W] with values from 0 to 1, not {list(image.shape)}")
     grey = np.rint(255.0 * (1.0 - image[0])).astype(np.uint8)
-    temporary = path.with_name(path.name + ".tmp")
-    Image.fromarray(grey).save(temporary, format="PNG", optimize=True)
-    temporary.replace(path)
+    data = BytesIO()
+    Image.fromarray(grey).save(data, format="PNG", optimize=True)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data.getvalue())

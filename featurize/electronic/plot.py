@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from shc.featurize.electronic.record import BAND_RANGE, DOS_GRID, SHC_GRID
 from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +78,8 @@ def plot_bands(record: ElectronicRecord, title: str, path: Path, *, width_mm: fl
             mm, one is about 86 mm.
 
     Raises:
-        ShcError: matplotlib is not installed, or the suffix or the width is none of the above.
+        ShcError: matplotlib is not installed, the suffix or the width is none of the above, or the file cannot be
+            written.
     """
     if path.suffix.lower() not in FORMATS:
         raise ShcError(f"{path.name}: unknown type of figure", f"name a file with {', '.join(FORMATS)}", ExitCode.USAGE)
@@ -96,10 +99,11 @@ def plot_bands(record: ElectronicRecord, title: str, path: Path, *, width_mm: fl
         _draw_dos(dos, record, layout)
         _draw_shc(shc, curves, layout)
         _write_title(figure, title, layout)
-        temporary = path.with_name(path.name + ".tmp")
+        data = BytesIO()
         kind = path.suffix.lower()
-        figure.savefig(temporary, dpi=300, format=kind[1:], metadata=FORMATS[kind])
-    temporary.replace(path)
+        figure.savefig(data, dpi=300, format=kind[1:], metadata=FORMATS[kind])
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data.getvalue())
 
 
 def distinct_components(shc: Floats) -> list[tuple[tuple[int, int, int], Floats]]:

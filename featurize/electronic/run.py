@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from shc.featurize.batch import featurize_batch
 from shc.featurize.electronic.cache import BandsCache, cache_folder, packed_bands
 from shc.featurize.electronic.codec import decode
 from shc.featurize.electronic.record import BandsConfig
+from shc.featurize.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,8 @@ SUMMARY_UNITS: Final = (
 _TIMEOUT: Final = 600.0
 _TIMEOUT_PER_BUDGET: Final = 60.0
 _BLOCK: Final = 256
+_PNG_START: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,21 @@ class BandsOutput:
     def drawings(self, material_id: str) -> list[Path]:
         """Files that belong to a crystal."""
         return [folder / f"{material_id}.png" for folder in (self.pictures, self.plots) if folder is not None]
+
+    def is_drawn(self, material_id: str) -> bool:
+        """Whether all of these files are there and complete."""
+        return all(_is_whole_png(path) for path in self.drawings(material_id))
+
+
+def _is_whole_png(path: Path) -> bool:
+    """Tell from both ends of a file whether it is a picture that was written to its end."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_PNG_START))
+            file.seek(-len(_PNG_END), os.SEEK_END)
+            return start == _PNG_START and file.read() == _PNG_END
+    except OSError:
+        return False
 
 
 def bands_config(config: FeaturizeConfig) -> BandsConfig:
@@ -72,6 +91,9 @@ def featurize_with_bands(paths: Sequence[Path], config: FeaturizeConfig, output:
 
     Returns:
         As `featurize_batch`; without the crystals that have no bands if these are required.
+
+    Raises:
+        ShcError: A picture cannot be written, or matplotlib is missing.
     """
     records, failures = featurize_batch(paths, config, partial(_bands, bands_config(config), output))
     if output.required:
@@ -91,7 +113,8 @@ def _draw(record: ElectronicRecord, output: BandsOutput, material_id: str) -> No
     """Draw what is wanted; a file with the name of a crystal is complete."""
     for folder in (output.pictures, output.plots):
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
     if output.pictures is not None:
         from shc.featurize.electronic.picture import band_image, save_png  # noqa: PLC0415  only here it is needed
 

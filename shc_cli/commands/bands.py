@@ -90,7 +90,9 @@ def _check(output: Path, *, numbers_only: bool, plot: bool) -> None:
     """Find out what cannot work before the first crystal is computed."""
     if numbers_only and plot:
         raise ShcError(f"--plot needs a folder, and {output} is a file", "give --output FOLDER", ExitCode.USAGE)
-    if not numbers_only and output.exists() and not output.is_dir():
-        raise ShcError(f"{output} is in the way: no folder", "choose another --output", ExitCode.USAGE)
+    for folder in () if numbers_only else (output, *([output / "plots"] if plot else [])):
+        # A link that leads nowhere does not exist and is in the way all the same.
+        if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+            raise ShcError(f"{folder} is in the way: no folder", "choose another --output", ExitCode.USAGE)
     if plot and find_spec("matplotlib") is None:
         raise ShcError("--plot needs matplotlib", "pip install 'shc-predict[plot]'", ExitCode.NO_BACKEND)

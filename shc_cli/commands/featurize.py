@@ -67,7 +67,8 @@ def featurize(
     """Turn crystal structures into a feature file (HDF5).
 
     The same command continues a run that was stopped and skips what is done. Inputs that cannot be used are
-    listed in OUTPUT-STEM.failures.csv, the options of the run in OUTPUT-STEM.run.yaml. With --shard the
+    listed in OUTPUT-STEM.failures.csv, as are crystals whose bands failed; such a crystal keeps its features.
+    The options of the run are in OUTPUT-STEM.run.yaml. With --shard the
     number of the shard is put into the names: features.003-of-008.h5; `shc merge` joins the shards.
     """
     run = FeatureRun("featurize", shard_of(shard), workers, overwrite, quiet)

@@ -26,7 +26,7 @@ from shc.cli.pictures import Pictures
 from shc.cli.ranking import print_ranking
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE, FeaturizeConfig
-from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -202,21 +202,22 @@ def _check_outcome(n_done: int, failures: "FailureFile", stop: "StopRequest", re
     if stop.requested:
         where = "what was written stands" if request.target is None else f"{request.target} was not written"
         raise ShcError(
-            f"stopped by {stop.reason} after {n_done} predictions; {where}",
+            f"stopped by {stop.reason} after {counted(n_done, 'prediction')}; {where}",
             "run the same command again; it starts afresh, and --shard splits long lists",
             ExitCode.RESUMABLE,
         )
     if n_done == 0:
-        what = f"none of the {failures.n} inputs could be used" if failures.n else "there is no crystal to predict"
-        raise ShcError(what, f"see {failures.path}" if failures.n else "name a folder or file with crystals")
+        if failures.first is None:
+            raise ShcError("there is no crystal to predict", "name a folder or file with crystals")
+        raise nothing_usable(failures.n, failures.first, failures.path)
 
 
 def _report(n_done: int, ranking: "Ranking | None", failures: "FailureFile", request: _Request) -> None:
     where = "" if request.target is None else f" in {request.target}"
     shown = f", the largest {ranking.n} shown" if ranking is not None and ranking.n < n_done else ""
-    say(f"{n_done} crystals predicted{where}{shown}")
+    say(f"{counted(n_done, 'crystal')} predicted{where}{shown}")
     if failures.n:
-        say(f"{failures.n} inputs failed: see {failures.path}")
+        say(f"{counted(failures.n, 'input')} failed: see {failures.path}")
     if request.pictures is not None:
         say(request.pictures.report())
 

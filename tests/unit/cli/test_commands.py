@@ -57,7 +57,7 @@ def test_featurize_writes_features_failures_and_options(cifs: Path) -> None:
     result = run("featurize", cifs)
     assert (result.exit_code, result.stdout) == (0, "")
     assert "7 crystals written to features.h5" in result.stderr
-    assert "1 inputs failed: see features.failures.csv" in result.stderr
+    assert "1 input failed: see features.failures.csv" in result.stderr
     assert FeatureFile.open("features.h5").material_ids == [f"c{i}" for i in range(7)]
     assert "c9.cif" in Path("features.failures.csv").read_text(encoding="utf-8")
     section = yaml.safe_load(Path("features.run.yaml").read_text(encoding="utf-8"))["featurize"]

@@ -15,7 +15,7 @@ from shc.featurize import batch as batch_module
 from shc.featurize import graph, symmetry
 from shc.featurize.batch import featurize_batch
 from shc.featurize.config import FeaturizeConfig
-from shc.featurize.errors import ExitCode, Failure, ShcError
+from shc.featurize.errors import ExitCode, Failure, ShcError, counted
 from shc.featurize.pipeline import (
     Progress,
     current_header,
@@ -236,7 +236,7 @@ def test_stopped_run_says_so_and_goes_on(cifs: Path, tmp_path: Path, n_threads: 
             workers=1,
         )
     assert caught.value.exit_code == ExitCode.RESUMABLE
-    assert f"after {reported[-1]} crystals" in caught.value.message
+    assert f"after {counted(reported[-1], 'crystal')}" in caught.value.message
     assert not output.exists()
     assert 1 <= reported[-1] < 12
     summary = featurize_sources([str(cifs)], output, CONFIG)
@@ -258,7 +258,7 @@ def test_other_parameters_need_overwrite(cifs: Path, tmp_path: Path) -> None:
 def test_no_usable_input(tmp_path: Path) -> None:
     (tmp_path / "bad.cif").write_text("no crystal")
     output = tmp_path / "f.h5"
-    with pytest.raises(ShcError, match="none of the 1 inputs") as caught:
+    with pytest.raises(ShcError, match="bad.cif: not a CIF") as caught:
         featurize_sources([str(tmp_path / "bad.cif")], output, CONFIG)
     assert caught.value.exit_code == ExitCode.NO_INPUT
     assert len(rows_of(tmp_path / "f.failures.csv")) == 1
