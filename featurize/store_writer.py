@@ -9,6 +9,7 @@ output.
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from typing_extensions import Buffer
 
     from shc.featurize.store_columns import Column, Columns
     from shc.featurize.types import CrystalRecord
@@ -207,11 +209,39 @@ def write_feature_file(path: Path, header: FeatureHeader, rows: Callable[[], Ite
         rows: Makes an iterator over blocks of rows; called twice, as datasets that lie in one piece need
             their sizes before the first row is written.
     """
-    with whole_file(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "v110"), locking=False) as file:
-            _fill(file, header, rows)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+    with whole_file(path) as temporary, _SteadyFile(temporary, "w+") as target:
+        try:
+            with h5py.File(target, "w", libver=("v110", "v110")) as file:
+                _fill(file, header, rows)
+        finally:
+            if target.error is not None:
+                raise target.error
+        os.fsync(target.fileno())
+
+
+class _SteadyFile(io.FileIO):
+    """A file that keeps the first error of writing to itself: HDF5 does not live through a full disk."""
+
+    error: OSError | None = None
+
+    def write(self, data: Buffer, /) -> int:
+        """Write all bytes, or none once there was an error."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the length, unless there was an error."""
+        try:
+            return self.tell() if self.error else super().truncate(size)
+        except OSError as error:
+            self.error = error
+            return self.tell()
 
 
 def _fill(file: h5py.File, header: FeatureHeader, rows: Callable[[], Iterator[Columns]]) -> None:

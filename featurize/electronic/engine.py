@@ -16,7 +16,7 @@ from shc.featurize.electronic.kpath import band_path
 from shc.featurize.electronic.mesh import cartesian_rotations, divisions, irreducible_mesh
 from shc.featurize.electronic.record import BAND_RANGE, ElectronicRecord
 from shc.featurize.electronic.solver import fermi_level, solve_scalar, spin_orbit_matrix
-from shc.featurize.electronic.tables import SHORTEST, element_basis, tabulated_integrals
+from shc.featurize.electronic.tables import SHORTEST, element_basis, is_fitted, tabulated_integrals
 from shc.featurize.elements import MAGNETIC, symbols
 from shc.featurize.errors import ShcError
 from shc.featurize.tensor_symmetry import allowed_projector
@@ -44,6 +44,8 @@ _MAX_GRID: Final = 40_000
 _PATH_WINDOW: Final = 8.0
 """Scalar states farther from the Fermi level do not enter the bands on the path, eV."""
 _PATH_SHARE: Final = 0.35
+_TOUCHING: Final = 1e-4
+"""Bands closer than this touch, eV."""
 _STRIDES: Final = ((100, 1), (250, 2), (10**9, 4))
 """Up to so many orbitals every, every second, every fourth point of the path is computed, the others interpolated."""
 _FERMI_WIDTH: Final = 0.1
@@ -134,6 +136,8 @@ def _element_flags(atomic_number: NDArray[np.int64]) -> list[str]:
         flags.append("f_in_core")
     if present & MAGNETIC:
         flags.append("magnetic_element")
+    if not all(is_fitted(z) for z in present):
+        flags.append("unfitted_element")
     return flags
 
 
@@ -183,7 +187,8 @@ def _gap(bands: _Path, electrons: int, response: Response) -> float:
     valence = max(response.valence_ev, float(bands.energy[:, electrons - 1].max()))
     empty = bands.energy[:, electrons:]
     conduction = min(response.conduction_ev, float(empty[:, 0].min())) if empty.size else response.conduction_ev
-    return max(conduction - valence, 0.0)
+    gap = conduction - valence
+    return gap if gap > _TOUCHING else 0.0
 
 
 def _shown(energy: Floats) -> NDArray[np.float32]:

@@ -63,7 +63,8 @@ class ElectronicRecord:
     seconds: float
     """Processor time."""
     flags: tuple[str, ...]
-    """Notes on the calculation: ``f_in_core``, ``coarsened``, ``charges_not_converged``, ``magnetic_element``."""
+    """Notes on the calculation: ``f_in_core``, ``magnetic_element``, ``unfitted_element``, ``coarsened``,
+    ``charges_not_converged``."""
 
     @property
     def shc_tensor(self) -> NDArray[np.float32]:

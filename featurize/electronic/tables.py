@@ -60,6 +60,11 @@ def element_parameters(z: int) -> ElementParameters:
     return ElementParameters((s, p, d), row["density"], (shift_s, shift_p, shift_d))
 
 
+def is_fitted(z: int) -> bool:
+    """Whether the parameters of an element were fitted to its bands, and not taken from related elements."""
+    return bool(_parameters().get(symbols()[z], {}).get("fitted", False))
+
+
 @lru_cache(maxsize=1)
 def tables_folder() -> Path:
     """Where tables are kept; the name tells the version and the parameters."""

@@ -55,9 +55,18 @@ def test_atoms_that_nearly_coincide_are_refused() -> None:
         compute_bands(crystal, QUICK)
 
 
-@pytest.mark.parametrize(("cation", "flag"), [(60, "f_in_core"), (25, "magnetic_element")])
+@pytest.mark.parametrize(("cation", "flag"), [(60, "f_in_core"), (25, "magnetic_element"), (37, "unfitted_element")])
 def test_what_the_engine_does_not_describe_is_flagged(cation: int, flag: str) -> None:
     assert flag in compute_bands(_rock_salt(cation, 7, 4.9), QUICK).flags
+
+
+def test_well_described_elements_carry_no_flag() -> None:
+    assert compute_bands(_example("GaAs"), BandsConfig(budget=0.3, path_points=40)).flags == ()
+
+
+def test_a_lone_atom_is_a_metal_without_a_trace_of_a_gap() -> None:
+    crystal = reduce_crystal(Crystal("atom", 12.0 * np.eye(3), np.zeros((1, 3)), np.array([78])), CONFIG)
+    assert compute_bands(crystal, QUICK).gap_ev == 0.0
 
 
 def test_a_mesh_too_coarse_for_the_budget_is_flagged_and_a_fine_one_is_not() -> None:

@@ -1,0 +1,59 @@
+"""Writing output: a file appears under its name only when it is complete, and errors name the place."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from shc.featurize.errors import ExitCode, ShcError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLACE_ERRORS: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+)
+"""What the operating system says of the place a file should go to, whatever the program does there."""
+
+
+def cannot_write(path: Path | str, error: OSError) -> ShcError:
+    """An error that says why a file or folder cannot be written."""
+    return ShcError(f"{path}: {error.strerror or error}", "check permissions and free space", ExitCode.USAGE)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file or folder that the context writes if the operating system refuses.
+
+    Raises:
+        ShcError: It does (``USAGE``).
+    """
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Put a file in place when the context that writes it ends well; leave nothing otherwise.
+
+    Args:
+        path: File to write, or to replace.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        ShcError: The operating system refuses (``USAGE``).
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with writing(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
