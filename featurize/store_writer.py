@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from typing_extensions import Buffer
 
     from shc.featurize.store_columns import Column, Columns
     from shc.featurize.types import CrystalRecord
@@ -224,7 +223,7 @@ class _SteadyFile(io.FileIO):
 
     error: OSError | None = None
 
-    def write(self, data: Buffer, /) -> int:
+    def write(self, data: memoryview, /) -> int:  # type: ignore[override]  # h5py gives nothing else
         """Write all bytes, or none once there was an error."""
         rest = memoryview(data).cast("B")
         size = len(rest)

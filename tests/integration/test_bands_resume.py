@@ -90,6 +90,21 @@ def test_a_killed_run_goes_on_and_computes_nothing_twice() -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_an_interrupted_run_says_that_it_can_go_on() -> None:
+    with start(0.3) as process:
+        wait_for(lambda: computed().total() >= 2)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        message = process.stderr.read()
+    assert process.returncode == 130, message
+    assert message.splitlines()[-2:] == [
+        "error: interrupted; what is done is saved",
+        "hint: run the same command again to go on",
+    ]
+    finish()
+
+
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("more", [(), ("--no-cache",)], ids=["cache", "no cache"])
 def test_a_stopped_run_exits_75_and_goes_on(more: tuple[str, ...]) -> None:
     with start(0.3, *more) as process:

@@ -244,6 +244,10 @@ def test_nothing_usable_leaves_no_output(cifs: Path, model: Path) -> None:
     assert "none of the 6 inputs could be used" in result.stderr
     assert Path("out.csv").read_text(encoding="utf-8") == "of an earlier run"
     assert run(cifs, "--model", model).stdout == ""
+    alone = run(next(cifs.iterdir()), "--model", model)
+    assert alone.exit_code == 3
+    assert ": not a CIF: no data_ block" in alone.stderr
+    assert "; see shc.failures.csv" in alone.stderr
 
 
 def test_a_wrong_model_or_feature_file_exits_5(cifs: Path, model: Path) -> None:

@@ -72,6 +72,9 @@ def test_a_place_that_cannot_be_written_is_no_bug(run: Callable[..., Result]) ->
     result = run(fail_with(PermissionError(errno.EACCES, "Permission denied", "/out/a.h5")))
     assert result.exit_code == 2
     assert result.stderr.splitlines()[0] == "error: /out/a.h5: Permission denied"
+    nameless = run(fail_with(OSError(errno.ENOSPC, "No space left on device")))
+    assert nameless.exit_code == 2
+    assert nameless.stderr.splitlines()[0] == "error: output: No space left on device"
 
 
 def test_an_interrupt_is_130(run: Callable[..., Result]) -> None:

@@ -258,7 +258,7 @@ def test_other_parameters_need_overwrite(cifs: Path, tmp_path: Path) -> None:
 def test_no_usable_input(tmp_path: Path) -> None:
     (tmp_path / "bad.cif").write_text("no crystal")
     output = tmp_path / "f.h5"
-    with pytest.raises(ShcError, match="bad.cif: not a CIF") as caught:
+    with pytest.raises(ShcError, match=r"bad\.cif: not a CIF") as caught:
         featurize_sources([str(tmp_path / "bad.cif")], output, CONFIG)
     assert caught.value.exit_code == ExitCode.NO_INPUT
     assert len(rows_of(tmp_path / "f.failures.csv")) == 1

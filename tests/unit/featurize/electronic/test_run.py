@@ -91,6 +91,22 @@ def test_unexpected_errors_cost_the_bands_only(cifs: Path, monkeypatch: pytest.M
     assert "unexpected ZeroDivisionError" in failures[0].error
 
 
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize("code", [ExitCode.USAGE, ExitCode.NO_BACKEND])
+def test_what_no_crystal_can_help_ends_the_run(
+    cifs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: ExitCode
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ShcError("cannot draw", exit_code=code)
+
+    monkeypatch.setattr("shc.featurize.electronic.plot.plot_bands", refuse)
+    bands = BandsOutput(cache=None, plots=tmp_path / "plots", required=True)
+    with pytest.raises(ShcError, match="cannot draw") as caught:
+        featurize_sources([str(cifs)], tmp_path / "f.h5", CONFIG, bands=bands)
+    assert caught.value.exit_code == code
+    assert not (tmp_path / "f.h5").exists()
+
+
 def test_a_file_with_bands(cifs: Path, calls: list[int], tmp_path: Path) -> None:
     path, bands = tmp_path / "f.h5", BandsOutput(cache=None)
     seen: list[Progress] = []
