@@ -1,7 +1,7 @@
 """Electronic records as a few kilobytes each.
 
 Layout: ``SHCB``, one byte of version, the length of the content in 4 bytes (little-endian), the content packed
-by zlib, whose checksum guards it. The content is the length of a JSON object in 2 bytes, the object, and the
+as raw LZMA2 behind its CRC-32. The content is the length of a JSON object in 2 bytes, the object, and the
 arrays one after the other, each as its low bytes followed by its high bytes:
 
 - energies with and then without spin-orbit coupling, each ``[n_bands, n_k]`` whole numbers of ``ENERGY_STEP``,
@@ -14,6 +14,7 @@ arrays one after the other, each as its low bytes followed by its high bytes:
 from __future__ import annotations
 
 import json
+import lzma
 import zlib
 from struct import Struct
 from struct import error as struct_error
@@ -41,7 +42,8 @@ DISTANCE_STEP: Final = 1e-4
 """Resolution of the length of the path, 1/Angstrom."""
 LEVELS: Final = 4095
 """The largest absolute value of a spectrum becomes this whole number: errors stay below 0.013 % of it."""
-_HEAD: Final = Struct("<4sBI")
+_HEAD: Final = Struct("<4sBII")
+_FILTERS: Final = ({"id": lzma.FILTER_LZMA2, "preset": 6 | lzma.PRESET_EXTREME, "dict_size": 1 << 20},)
 _LENGTH: Final = Struct("<H")
 _MAX_CONTENT: Final = 1 << 28
 
@@ -98,7 +100,8 @@ def encode(record: ElectronicRecord) -> bytes:
     text = json.dumps(head, separators=(",", ":")).encode()
     others = (_difference(_difference(steps)), _difference(shc), _difference(dos))
     content = b"".join([_LENGTH.pack(len(text)), text, energy, scalar_energy, *map(_planes, others)])
-    return _HEAD.pack(MAGIC, CODEC_VERSION, len(content)) + zlib.compress(content, 9)
+    packed = lzma.compress(content, format=lzma.FORMAT_RAW, filters=_FILTERS)
+    return _HEAD.pack(MAGIC, CODEC_VERSION, len(content), zlib.crc32(content)) + packed
 
 
 def decode(data: bytes) -> ElectronicRecord:
@@ -126,7 +129,7 @@ def _damaged() -> ShcError:
 def _unpack(data: bytes) -> bytes:
     """The content behind the head, checked."""
     try:
-        magic, version, length = _HEAD.unpack_from(data)
+        magic, version, length, checksum = _HEAD.unpack_from(data)
     except struct_error as error:
         raise _damaged() from error
     if magic != MAGIC or length > _MAX_CONTENT:
@@ -137,12 +140,12 @@ def _unpack(data: bytes) -> bytes:
             "install a newer version of shc-predict",
             ExitCode.BAD_FILE,
         )
-    engine = zlib.decompressobj()
+    engine = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_FILTERS)
     try:
         content = engine.decompress(data[_HEAD.size :], length + 1)
-    except zlib.error as error:
+    except lzma.LZMAError as error:
         raise _damaged() from error
-    if len(content) != length or not engine.eof:
+    if len(content) != length or not engine.eof or zlib.crc32(content) != checksum:
         raise _damaged()
     return content
 

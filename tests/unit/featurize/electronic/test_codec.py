@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import lzma
 import runpy
 import struct
 import zlib
@@ -108,7 +109,10 @@ def test_damage_is_told_wherever_it_is() -> None:
 
 def test_a_whole_content_that_is_no_record_is_damage() -> None:
     for content in (b"", b"\x02\x00{}", b"\x02\x00[]", b"\x04\x00null", b"\xff\xff{}"):
-        packed = struct.pack("<4sBI", b"SHCB", CODEC_VERSION, len(content)) + zlib.compress(content)
+        head = struct.pack("<4sBII", b"SHCB", CODEC_VERSION, len(content), zlib.crc32(content))
+        packed = head + lzma.compress(
+            content, format=lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+        )
         with pytest.raises(ShcError, match="damaged") as caught:
             decode(packed)
         assert caught.value.exit_code == ExitCode.BAD_FILE
