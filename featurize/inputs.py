@@ -37,9 +37,10 @@ class Batch:
         return len(self.failures) - self.n_without_bands
 
     @property
-    def lost(self) -> set[str]:
-        """Ids of the files that were worked on and are not usable."""
-        return {material_id(path) for path in self.paths} - {record.material_id for record in self.records}
+    def unusable(self) -> dict[str, Path]:
+        """The files that were worked on and gave no record, by material id."""
+        usable = {record.material_id for record in self.records}
+        return {name: path for path in self.paths if (name := material_id(path)) not in usable}
 
     def add(self, result: BatchResult) -> None:
         """Note what became of the files."""

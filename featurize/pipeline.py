@@ -205,7 +205,7 @@ def featurize_sources(
         for batch in _stream(inputs, work, executor, workers):
             writer.append(batch.records)
             log.write(batch.failures)
-            lost |= batch.lost & writer.done.keys()
+            lost |= {name for name, path in batch.unusable.items() if _is_stale(name, path, writer)}
             counts.update(
                 done=len(batch.records),
                 skipped=batch.n_skipped,
@@ -237,12 +237,16 @@ def _known_to(
     """Tells which files need no work: their content is known, and what is to be drawn of them is there."""
 
     def is_done(name: str, path: Path) -> list[Failure] | None:
-        known = writer.done.get(name)
-        if known is None or known != digest(path) or not (bands is None or bands.is_drawn(name)):
+        if name not in writer.done or _is_stale(name, path, writer) or not (bands is None or bands.is_drawn(name)):
             return None
         return [log.why_no_bands(path)] if name in writer.without_bands else []
 
     return is_done
+
+
+def _is_stale(name: str, path: Path, writer: FeatureWriter) -> bool:
+    """Whether a file is not the one any more that the row of a crystal came from."""
+    return name in writer.done and writer.done[name] != digest(path)
 
 
 def _drop(lost: set[str], writer: FeatureWriter, bands: BandsOutput | None) -> int:

@@ -145,6 +145,19 @@ def test_missing_pictures_are_drawn_again(cifs: Path, calls: list[int], tmp_path
     assert len(calls) == 3
 
 
+def test_a_crystal_that_cannot_be_drawn_again_keeps_its_row(
+    cifs: Path, calls: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bands = BandsOutput(cache=tmp_path / "cache", pictures=tmp_path / "out", required=True)
+    featurize_sources([str(cifs)], tmp_path / "f.h5", CONFIG, bands=bands)
+    (tmp_path / "out" / "Pt.png").unlink()
+    monkeypatch.setattr("shc.featurize.electronic.picture.band_image", None)
+    summary = featurize_sources([str(cifs)], tmp_path / "f.h5", CONFIG, bands=bands)
+    assert (summary.n_skipped, summary.n_failed, summary.n_dropped) == (2, 2, 0)
+    assert FeatureFile.open(tmp_path / "f.h5").material_ids == NAMES
+    assert len(calls) == 5
+
+
 def test_a_stream_with_bands_goes_file_by_file(cifs: Path, calls: list[int], tmp_path: Path) -> None:
     stream = iter_featurized([str(cifs)], CONFIG, bands=BandsOutput(cache=tmp_path / "cache"))
     sizes = [len(records) for records, _ in stream]
