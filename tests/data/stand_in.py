@@ -7,6 +7,7 @@ adds a line to the log when it has been computed.
 from __future__ import annotations
 
 import hashlib
+import signal
 import sys
 import time
 from pathlib import Path
@@ -70,5 +71,8 @@ if __name__ in {"__main__", "__mp_main__"}:
 
 if __name__ == "__main__":
     from shc.cli.main import main
+
+    # Tests that run in the background inherit a SIGINT that is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     main(sys.argv[3:])
