@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -36,9 +37,23 @@ def writing(path: Path) -> Iterator[None]:
         raise cannot_write(path, error) from error
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears under its name only when it is complete; its folder is made if it is missing.
+
+    Raises:
+        ShcError: The operating system refuses (``USAGE``).
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Put a file in place when the context that writes it ends well; leave nothing otherwise.
+
+    Several processes may write the same file at a time: the last one wins.
 
     Args:
         path: File to write, or to replace.
@@ -49,7 +64,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         ShcError: The operating system refuses (``USAGE``).
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     with writing(path):
         try:
             yield temporary

@@ -302,7 +302,7 @@ def bloch_gradient(
     block: Floats,
     out: Complex,
 ) -> None:
-    """Add ``sum_b i d_b exp(i k d_b) block_b`` to ``[3, n_q, N, N]``, all blocks; see ``bloch_sum``."""
+    """Add ``sum_b i d_b exp(i k d_b) block_b`` to ``[3, n_q, N, N]``, lower triangle of blocks; see ``bloch_sum``."""
     for b in range(vector.shape[0]):
         p0, q0 = first[b], second[b]
         if p0 < q0:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin, get
 
 from shc.featurize.config import FeaturizeConfig  # noqa: TC001  read at run time by get_type_hints
 from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import write_whole
 from shc.models.config import ModelConfig, TrainConfig  # noqa: TC001  as above
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class ModelCard:
     licence_weights: str
     tool_version: str = ""
     """Version of the program that trained the model."""
+    reads_pictures: bool = False
+    """Whether the networks take pictures of bands beside the structure."""
 
 
 def metrics_entry(scores: Scores) -> dict[str, float | None]:
@@ -231,9 +234,7 @@ def card_to_json(card: ModelCard) -> dict[str, Any]:
 def write_card(path: Path, card: ModelCard) -> None:
     """Write a card; the file appears as a whole or not at all."""
     text = json.dumps(card_to_json(card), indent=2, ensure_ascii=False, allow_nan=False)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, (text + "\n").encode())
 
 
 def read_card(path: Path) -> ModelCard:

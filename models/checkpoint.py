@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +19,9 @@ if TYPE_CHECKING:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text to one file, which appears as a whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        temporary,
-        dict(metadata),
-    )
-    temporary.replace(path)
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with whole_file(path) as temporary:
+        save_file(whole, temporary, dict(metadata))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shc.featurize.writing import whole_file
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -30,10 +32,9 @@ def _figure(width: float, height: float) -> Any | None:  # noqa: ANN401  # matpl
 
 
 def _save(figure: Any, path: Path) -> Path:  # noqa: ANN401
-    temporary = path.with_name(path.name + ".tmp")
-    # Without a date and version the same data give the same file.
-    figure.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        # Without a date and version the same data give the same file.
+        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": None})
     return path
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from shc.featurize.errors import ShcError
 from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureFile
+from shc.featurize.writing import write_whole
 from shc.models.assembly import Scored, assemble, read_scored, score_test
 from shc.models.card import SplitInfo
 from shc.models.data import CrystalArrays
@@ -28,7 +29,6 @@ from shc.models.training_files import (
     digest,
     remove_results,
     settings_record,
-    write_text,
 )
 from shc.models.training_workers import MemberTask, Stopped, default_workers, run_members, stopped_error
 from shc.models.uncertainty import ROWS_PER_GROUP
@@ -289,4 +289,4 @@ def _write_splits(path: Path, data: LabelledData, split: Split, parts: Parts) ->
         "held_out": {train_ids[i]: member for member, part in enumerate(parts.own) for i in part.tolist()},
         "common": {"train": [i for i in train_ids if i not in common], "test": sorted(common)},
     }
-    write_text(path, json.dumps(content) + "\n")
+    write_whole(path, (json.dumps(content) + "\n").encode())

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import whole_file, write_whole
 from shc.models.checkpoint import load_tensors
 from shc.models.member import EpochLog
 
@@ -36,22 +37,13 @@ METRICS_LINE = (
 )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears as a whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def write_table(path: Path, comment: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file: a comment line, the header, the rows."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(comment + "\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-    temporary.replace(path)
 
 
 def number(value: float) -> str:
@@ -129,7 +121,7 @@ def check_settings(folder: Path, record: Mapping[str, Any]) -> bool:
     """
     path = folder / SETTINGS_FILE
     if not path.is_file():
-        write_text(path, json.dumps(record, indent=1) + "\n")
+        write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
         return False
     try:
         before = json.loads(path.read_text(encoding="utf-8"))

@@ -18,12 +18,13 @@ import numpy as np
 from shc.featurize.electronic.codec import CODEC_VERSION, decode, encode
 from shc.featurize.electronic.record import ENGINE_VERSION
 from shc.featurize.errors import ShcError
-from shc.featurize.user_cache import user_cache, write_whole
+from shc.featurize.user_cache import user_cache
+from shc.featurize.writing import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shc.featurize.electronic.record import BandsConfig, ElectronicRecord
+    from shc.featurize.electronic.record import BandsConfig
     from shc.featurize.symmetry import PrimitiveCrystal
 
 _STEPS: Final = 1_000_000
@@ -76,7 +77,7 @@ class BandsCache:
 
     def put(self, key: str, data: bytes) -> None:
         """Keep a packed record; it appears under its name when it is complete."""
-        with suppress(OSError):
+        with suppress(ShcError):
             write_whole(self.path(key), data)
 
 
@@ -101,8 +102,3 @@ def packed_bands(crystal: PrimitiveCrystal, config: BandsConfig, cache: BandsCac
     if cache is not None:
         cache.put(key, data)
     return data
-
-
-def bands_record(crystal: PrimitiveCrystal, config: BandsConfig, cache: BandsCache | None) -> ElectronicRecord:
-    """The electronic record of a crystal, rounded as it is stored whether or not it was; see `packed_bands`."""
-    return decode(packed_bands(crystal, config, cache))

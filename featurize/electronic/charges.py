@@ -94,8 +94,8 @@ def converge_charges(hamiltonian: Hamiltonian, mesh: Mesh, orbit: NDArray[np.int
     missed: list[Floats] = []
     converged = False
     for _ in range(MAX_ITERATIONS):
-        shift = (gamma @ charges)[hamiltonian.atom_of]
-        mean = 0.5 * (shift[:, None] + shift[None, :])
+        hamiltonian.shift = gamma @ charges
+        mean = hamiltonian.mean_shift()
         solved = [solve_scalar(h + mean * s, s) for h, s in matrices]
         filling = occupations([e for e, _ in solved], mesh.weight, hamiltonian.electrons, TEMPERATURE)
         population = np.zeros(hamiltonian.size)

@@ -109,7 +109,7 @@ class Hamiltonian:
         out[0, at, at] += self.onsite
         out[1, at, at] += 1.0
         if self.shift.size:
-            out[0] += self._mean_shift() * out[1]
+            out[0] += self.mean_shift() * out[1]
         return out[0], out[1]
 
     def gradients(self, k: Floats) -> tuple[Complex, Complex]:
@@ -125,10 +125,11 @@ class Hamiltonian:
         bloch_gradient(k, self.vector, *self._indices(), self.blocks, out)
         mirror_lower(out.reshape(6, self.size, self.size))
         if self.shift.size:
-            out[:, 0] += self._mean_shift() * out[:, 1]
+            out[:, 0] += self.mean_shift() * out[:, 1]
         return out[:, 0], out[:, 1]
 
-    def _mean_shift(self) -> Floats:
+    def mean_shift(self) -> Floats:
+        """``[N, N]`` mean shift of the atoms of both orbitals, eV; what the overlap is multiplied by."""
         shift = self.shift[self.atom_of]
         return 0.5 * (shift[:, None] + shift[None, :])
 

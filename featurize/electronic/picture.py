@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from shc.featurize.electronic.record import BAND_RANGE
-from shc.featurize.writing import whole_file
+from shc.featurize.writing import write_whole
 from shc.kernels.image import draw_bands
 
 if TYPE_CHECKING:
@@ -53,5 +53,4 @@ def save_png(image: NDArray[np.float32], path: Path) -> None:
     grey = np.rint(255.0 * (1.0 - image[0])).astype(np.uint8)
     data = BytesIO()
     Image.fromarray(grey).save(data, format="PNG", optimize=True)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(data.getvalue())
+    write_whole(path, data.getvalue())

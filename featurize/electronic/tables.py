@@ -18,8 +18,10 @@ from scipy.interpolate import CubicSpline
 from shc.featurize.electronic.basis import ElementBasis, ElementParameters, build_basis, pair_integrals
 from shc.featurize.electronic.hamiltonian import CUTOFF
 from shc.featurize.elements import symbols
+from shc.featurize.errors import ShcError
 from shc.featurize.units import BOHR
-from shc.featurize.user_cache import user_cache, write_whole
+from shc.featurize.user_cache import user_cache
+from shc.featurize.writing import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +84,7 @@ def _kept(name: str, make: Callable[[], dict[str, Floats]]) -> dict[str, Floats]
         arrays = make()
     data = BytesIO()
     np.savez(data, allow_pickle=False, **arrays)
-    with suppress(OSError):
+    with suppress(ShcError):
         write_whole(path, data.getvalue())
     return arrays
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from shc.featurize.errors import ExitCode, ShcError
+from shc.models import checkpoint
 from shc.models.checkpoint import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -31,11 +33,19 @@ def test_tensors_and_text_come_back(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_a_half_written_file_does_not_hide_the_last_one(tmp_path: Path) -> None:
+def test_a_half_written_file_does_not_hide_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(_tensors: object, path: Path, _metadata: object) -> None:
+        path.write_bytes(b"torn")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     path = tmp_path / "a.safetensors"
     save_tensors(path, {"x": torch.zeros(3)}, {})
-    (tmp_path / "a.safetensors.tmp").write_bytes(b"torn")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save_file", torn)
+        with pytest.raises(ShcError, match="No space left"):
+            save_tensors(path, {"x": torch.ones(3)}, {})
     assert torch.equal(load_tensors(path)[0]["x"], torch.zeros(3))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
     save_tensors(path, {"x": torch.ones(3)}, {})
     assert torch.equal(load_tensors(path)[0]["x"], torch.ones(3))
 
