@@ -56,7 +56,7 @@ class TrainConfig:
     held_out: float = 0.1
     """Share of the training rows, by chemical system, that a member does not learn from, at most; half of it is
     common to all members where that makes rows enough."""
-    epochs: int = 27
+    epochs: int = 36
     """Passes over the training rows at most."""
     patience: int = 10
     """Epochs without a smaller held-out error after which a member stops."""
@@ -72,5 +72,7 @@ class TrainConfig:
     """Weight of the cross-entropy beside the ranked probability score."""
     finite_weight: float = 0.3
     """Weight of the finite/vanishing loss beside the value loss."""
+    auxiliary_weight: float = 5.0
+    """Weight of the loss on the built-in electronic structure, where the feature file holds it; 0 leaves it out."""
     finite_threshold: float = 10.0
     """SHC above which a crystal counts as finite, (hbar/e) S/cm."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shc.models.auxiliary import AuxiliaryLoss
 from shc.models.checkpoint import load_tensors, save_tensors
 from shc.models.heads import ValueGrid, moments
 from shc.models.network import Output, SHCTransformer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from shc.models.auxiliary import AuxiliaryTargets
     from shc.models.config import ModelConfig, TrainConfig
     from shc.models.data import CrystalArrays, CrystalBatch
 
@@ -34,9 +36,9 @@ class EpochLog:
     member: int
     epoch: int
     train_loss: float
-    """Ranked probability score plus weighted cross-entropy and finite loss."""
+    """Ranked probability score plus weighted cross-entropy, finite loss and auxiliary loss."""
     held_out_loss: float
-    """The same on the held-out rows, with averaged weights."""
+    """The same without the auxiliary loss on the held-out rows, with averaged weights."""
     held_out_error: float
     """Mean of MAE and RMSE on the held-out rows, (hbar/e) S/cm; the epoch with the smallest one is kept."""
     learning_rate: float
@@ -110,6 +112,7 @@ class MemberTraining:
         config: Settings.
         member: Number of this member; it seeds its weights and batches.
         device: Where to train.
+        auxiliary: What else the network learns to say of every crystal; None for the label only.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class MemberTraining:
         config: TrainConfig,
         member: int,
         device: torch.device,
+        auxiliary: AuxiliaryTargets | None = None,
     ) -> None:
         self.arrays, self.config, self.member, self.device = arrays, config, member, device
         self.train_rows, self.held_out_rows = train_rows, held_out_rows
@@ -132,8 +136,11 @@ class MemberTraining:
         self.network.to(device)
         self.labels, self.grid = labels, ValueGrid(model)
         self.objective = Objective(labels, model, config).to(device)
+        self.trained = nn.ModuleDict({"network": self.network})
+        if auxiliary is not None:
+            self.trained["auxiliary"] = AuxiliaryLoss(model.hidden + model.d_model, auxiliary.to(device)).to(device)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.n_batches = sum(1 for _ in arrays.shuffled(train_rows, config.batch_size, np.random.default_rng(0)))
         self.averaged = Averaged(self.network, config.averaging)
@@ -160,10 +167,13 @@ class MemberTraining:
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         batch: CrystalBatch = self.arrays.batch(rows).to(self.device)
-        loss = self.objective(self.network.predict(batch), rows)
+        output = self.network.predict(batch)
+        loss = self.objective(output, rows)
+        if "auxiliary" in self.trained:
+            loss = loss + self.config.auxiliary_weight * self.trained["auxiliary"](output.embedding, rows)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
         self.optimiser.step()
         self.averaged.update(self.network)
         self.step += 1
@@ -171,7 +181,7 @@ class MemberTraining:
 
     def run_epoch(self) -> EpochLog:
         """One pass over the training rows and a look at the held-out rows."""
-        self.network.train()
+        self.trained.train()
         batches = self.arrays.shuffled(self.train_rows, self.config.batch_size, self.rng)
         total = sum(self._train_step(rows) for rows in batches)
         loss, error = self.held_out_scores()
@@ -207,7 +217,7 @@ class MemberTraining:
 
     def _tensors(self) -> dict[str, Tensor]:
         moments = self.optimiser.state_dict()["state"]
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors = dict(self.trained.state_dict())  # "network.*" and "auxiliary.*"
         tensors |= {f"average.{k}": v for k, v in self.averaged.weights.items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"optimiser.{i}.{k}": v for i, state in moments.items() for k, v in state.items()}
@@ -234,7 +244,8 @@ class MemberTraining:
         def group(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)}
 
-        self.network.load_state_dict(group("network."))
+        for name, module in self.trained.items():
+            module.load_state_dict(group(f"{name}."))
         self.averaged.weights, self.best = group("average."), group("best.")
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in group("optimiser.").items():

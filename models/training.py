@@ -121,10 +121,11 @@ class LabelledData:
         hashes = self.file.read(self.file_rows).content_hash
         rows = list(zip(self.material_id, hashes, self.labels.tolist(), strict=True))
         header = self.file.header
+        versions = (header.prompt_version, header.descriptor_version, header.bands_version)
         return {
             "train_rows": digest(rows[i] for i in split.train.tolist()),
             "test_rows": digest(rows[i] for i in split.test.tolist()),
-            "featurize": digest([(str(header.config), header.prompt_version, header.descriptor_version)]),
+            "featurize": digest([(str(header.config), *versions)]),
         }
 
 

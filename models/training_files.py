@@ -32,8 +32,8 @@ CHECKPOINT = "checkpoint.safetensors"
 UNIT_LINE = "# unit: (hbar/e) S/cm for label, shc_max_abs, shc_lower, shc_upper and shc_std"
 METRICS_LINE = (
     "# train_loss (with dropout) and held_out_loss (averaged weights): ranked probability score plus weighted "
-    "cross-entropies, per crystal; held_out_error: mean of MAE and RMSE, (hbar/e) S/cm; learning_rate: 1, at the "
-    "end of the epoch"
+    "cross-entropies, per crystal, in train_loss also the auxiliary loss; held_out_error: mean of MAE and RMSE, "
+    "(hbar/e) S/cm; learning_rate: 1, at the end of the epoch"
 )
 
 

@@ -17,6 +17,7 @@ import torch
 
 from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.store import FeatureFile
+from shc.models.auxiliary import AuxiliaryTargets
 from shc.models.data import CrystalArrays
 from shc.models.member import MemberTraining, train_member
 from shc.models.training_files import CHECKPOINT
@@ -81,7 +82,9 @@ def run_member(task: MemberTask, on_epoch: Callable[[EpochLog], None]) -> None:
         task: What to train on.
         on_epoch: Called after each epoch, when its checkpoint is on disk; may raise to stop.
     """
-    arrays = CrystalArrays(FeatureFile.open(task.features).read(task.file_rows))
+    file = FeatureFile.open(task.features)
+    arrays = CrystalArrays(file.read(task.file_rows))
+    auxiliary = AuxiliaryTargets.read(file, task.file_rows, task.learned) if task.config.auxiliary_weight > 0 else None
     task.folder.mkdir(parents=True, exist_ok=True)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         training = MemberTraining(
@@ -93,6 +96,7 @@ def run_member(task: MemberTask, on_epoch: Callable[[EpochLog], None]) -> None:
             task.config,
             task.member,
             torch.device(task.device),
+            auxiliary,
         )
         train_member(training, task.checkpoint, on_epoch)
 
