@@ -32,3 +32,7 @@ class FeaturizeConfig:
     """``auto``: the built-in electronic structure is computed and stored; ``none``: it is not."""
     bands_budget: float = 0.6
     """Processor time aimed at for the electronic structure of one crystal, seconds."""
+    pictures: bool = False
+    """Whether there is a place for normalised pictures of bands."""
+    styles: int = 0
+    """Pictures drawn of the computed bands of each crystal in random styles and normalised."""

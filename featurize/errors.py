@@ -43,7 +43,8 @@ class Failure(NamedTuple):
     path: str
     """Path of the input as the user gave it."""
     stage: str
-    """Where it failed: ``read``, ``symmetry``, ``graph``, ``descriptors``, ``bands``, ``predict``, ``id``."""
+    """Where it failed: ``read``, ``symmetry``, ``graph``, ``descriptors``, ``bands``, ``picture``, ``predict``,
+    ``id``."""
     error: str
     """What is wrong."""
     hint: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Final, Self
 
+from shc.featurize.band_image.listing import STAGE as PICTURE
 from shc.featurize.errors import Failure
 from shc.featurize.writing import writing
 
@@ -30,7 +31,7 @@ class FailureLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.first: Failure | None = None
-        """The first row of this run."""
+        """The first row of this run that tells of a crystal, not of a picture."""
         self._earlier = {row.path: row for row in _rows(path) if row.stage == "bands"}
         with writing(path):
             self._file = path.open("w", encoding="utf-8", errors=_ESCAPE, newline="")
@@ -46,7 +47,8 @@ class FailureLog:
         """Add rows that survive the death of this process."""
         with writing(self.path):
             for failure in failures:
-                self.first = self.first or failure
+                if failure.stage != PICTURE:
+                    self.first = self.first or failure
                 self._writer.writerow(failure)
             self._file.flush()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from shc.featurize.band_image.listing import STAGE as PICTURE
 from shc.featurize.errors import Failure
 from shc.featurize.structures import material_id
 
@@ -33,8 +34,13 @@ class Batch:
 
     @property
     def n_failed(self) -> int:
-        """Inputs that could not be used: failures but for those that cost a crystal its bands only."""
-        return len(self.failures) - self.n_without_bands
+        """Inputs that could not be used: failures but for those that cost a crystal its bands or a picture only."""
+        return len(self.failures) - self.n_without_bands - self.n_bad_pictures
+
+    @property
+    def n_bad_pictures(self) -> int:
+        """Pictures that belong to a crystal and could not be used."""
+        return sum(failure.stage == PICTURE for failure in self.failures)
 
     @property
     def unusable(self) -> dict[str, Path]:
@@ -99,7 +105,7 @@ class Inputs:
             else:
                 batch.n_skipped += 1
                 batch.failures += told
-                batch.n_without_bands += len(told)
+                batch.n_without_bands += sum(failure.stage == "bands" for failure in told)
 
 
 def digest(path: Path) -> bytes | None:

@@ -9,6 +9,14 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from shc.featurize.band_image.codec import counts as picture_counts
+from shc.featurize.band_image.run import (
+    NORMALISER_VERSION,
+    RunPictures,
+    failures_of,
+    featurize_with_pictures,
+    stamp,
+)
 from shc.featurize.batch import featurize_batch
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.descriptors import DESCRIPTOR_VERSION, descriptor_names
@@ -22,7 +30,7 @@ from shc.featurize.prompt import PROMPT_FIELDS, PROMPT_VERSION
 from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureHeader
 from shc.featurize.store_writer import FeatureWriter
-from shc.featurize.structures import iter_paths
+from shc.featurize.structures import iter_paths, material_id
 from shc.featurize.writing import writing
 
 if TYPE_CHECKING:
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
     from shc.featurize.pool import Task, Ticket
     from shc.featurize.types import CrystalRecord
 
+NO_PICTURES: Final = RunPictures(())
+"""No folder of pictures was named."""
 BATCH_SIZE: Final = 64
 """Files handed to a process at a time."""
 IN_PROCESS_BELOW: Final = 200
@@ -51,9 +61,13 @@ class _Work:
     batch_size: int
     in_process_below: int
     file_timeout: float
+    config: FeaturizeConfig
+    pictures: RunPictures
 
     @classmethod
-    def of(cls, config: FeaturizeConfig, bands: BandsOutput | None, batch_size: int | None) -> _Work:
+    def of(
+        cls, config: FeaturizeConfig, bands: BandsOutput | None, pictures: RunPictures, batch_size: int | None
+    ) -> _Work:
         """The work that parameters ask for.
 
         Raises:
@@ -61,11 +75,18 @@ class _Work:
         """
         if config.bands == BANDS_NONE:
             task = partial(featurize_batch, config=config)
-            return cls(task, batch_size or BATCH_SIZE, IN_PROCESS_BELOW, FILE_TIMEOUT)
+            return cls(task, batch_size or BATCH_SIZE, IN_PROCESS_BELOW, FILE_TIMEOUT, config, pictures)
         if config.bands == BANDS_AUTO:
             task = partial(featurize_with_bands, config=config, output=bands or BandsOutput())
-            return cls(task, batch_size or 1, BANDS_IN_PROCESS_BELOW, file_timeout(config))
+            return cls(task, batch_size or 1, BANDS_IN_PROCESS_BELOW, file_timeout(config), config, pictures)
         raise ShcError(f"bands {config.bands!r} are unknown", f"choose {BANDS_AUTO} or {BANDS_NONE}", ExitCode.USAGE)
+
+    def task_for(self, paths: Sequence[Path]) -> Task:
+        """The task of a batch: it takes along the names of its pictures, not those of the whole run."""
+        if not self.config.pictures:
+            return self.task
+        files = {name: found for path in paths if (found := self.pictures.of(name := material_id(path)))}
+        return partial(featurize_with_pictures, task=self.task, files=files, n_styles=self.config.styles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,12 @@ class FeaturizeSummary:
     """Inputs that could not be used."""
     n_without_bands: int
     """Crystals written in this run or skipped by it whose bands failed; they are listed among the failures."""
+    n_pictures: int
+    """Pictures stored in this run, drawn ones included."""
+    n_bad_pictures: int
+    """Pictures of crystals written in this run or skipped by it that cannot be used; they are listed too."""
+    n_unmatched: int
+    """Pictures that show no crystal of the run, and lines of ``bands.csv`` without a picture; they are listed too."""
     n_dropped: int
     """Crystals that were in the file and are not any more, for their input has changed and cannot be used now."""
     first_failure: Failure | None
@@ -113,6 +140,7 @@ def current_header(config: FeaturizeConfig) -> FeatureHeader:
         descriptor_version=DESCRIPTOR_VERSION,
         descriptor_names=descriptor_names(),
         bands_version=0 if config.bands == BANDS_NONE else ENGINE_VERSION,
+        pictures_version=NORMALISER_VERSION if config.pictures else 0,
     )
 
 
@@ -129,6 +157,7 @@ def iter_featurized(
     workers: int | None = None,
     batch_size: int | None = None,
     bands: BandsOutput | None = None,
+    pictures: RunPictures = NO_PICTURES,
     stdin: TextIO | None = None,
     stop: StopRequest | None = None,
 ) -> Iterator[tuple[list[CrystalRecord], list[Failure]]]:
@@ -141,13 +170,14 @@ def iter_featurized(
         workers: Number of processes of the default pool; one per usable core if None.
         batch_size: Files handed to a process at a time; by default some tens, or one if bands are computed.
         bands: Cache of the bands and what to draw of them, if ``config.bands`` is ``auto``.
+        pictures: Pictures of the crystals, read if ``config.pictures`` says so.
         stdin: What ``-`` reads.
         stop: Ends the stream early, after the batches that are already being worked on.
 
     Yields:
         Records and failures, batch by batch. A material id that appears a second time is a failure.
     """
-    work = _Work.of(config, bands, batch_size)
+    work = _Work.of(config, bands, pictures, batch_size)
     inputs = Inputs(iter_paths(sources, stdin), None, work.batch_size, stop or StopRequest())
     for batch in _stream(inputs, work, executor, workers):
         yield batch.records, batch.failures
@@ -163,16 +193,18 @@ def featurize_sources(
     workers: int | None = None,
     batch_size: int | None = None,
     bands: BandsOutput | None = None,
+    pictures: RunPictures = NO_PICTURES,
     stdin: TextIO | None = None,
     stop: StopRequest | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> FeaturizeSummary:
     """Write or extend a feature file.
 
-    Files whose content is in the feature file already are skipped, changed ones replace their row, and those
-    that have become unusable lose it, unless no input of the run is usable. Failures go to ``<output
-    stem>.failures.csv``, which lists those of the last run and the crystals it skipped that have no bands. An
-    interrupted run is resumed by the same call; nothing that was reported by ``on_progress`` is done twice.
+    Files whose content is in the feature file already are skipped, changed ones and those with new, changed or
+    missing pictures replace their row, and those that have become unusable lose it, unless no input of the run is
+    usable. Failures go to ``<output stem>.failures.csv``, which lists those of the last run, the crystals it
+    skipped that have no bands, and pictures of these that cannot be used. An interrupted run is resumed by the same
+    call; nothing that was reported by ``on_progress`` is done twice.
 
     Args:
         sources: Files, folders, glob patterns, list files, ``-``; see ``iter_paths``.
@@ -183,6 +215,7 @@ def featurize_sources(
         workers: Number of processes of the default pool; one per usable core if None.
         batch_size: Files handed to a process at a time; by default some tens, or one if bands are computed.
         bands: Cache of the bands and what to draw of them, if ``config.bands`` is ``auto``.
+        pictures: Pictures of the crystals, read if ``config.pictures`` says so.
         stdin: What ``-`` reads.
         stop: Ends the run early, in good order.
         on_progress: Called after each batch, once its rows are safe.
@@ -196,11 +229,14 @@ def featurize_sources(
     """
     start = time.perf_counter()
     stop = stop or StopRequest()
-    work = _Work.of(config, bands, batch_size)
+    work = _Work.of(config, bands, pictures, batch_size)
     counts: Counter[str] = Counter()
     listing = failures_path(output)
     with FeatureWriter(output, current_header(config), overwrite=overwrite) as writer, FailureLog(listing) as log:
-        inputs = Inputs(iter_paths(sources, stdin), _known_to(writer, log, bands), work.batch_size, stop)
+        unmatched = pictures.failures()
+        log.write(unmatched)
+        is_done = _known_to(writer, log, bands, pictures)
+        inputs = Inputs(iter_paths(sources, stdin), is_done, work.batch_size, stop)
         lost: set[str] = set()
         for batch in _stream(inputs, work, executor, workers):
             writer.append(batch.records)
@@ -211,6 +247,8 @@ def featurize_sources(
                 skipped=batch.n_skipped,
                 failed=batch.n_failed,
                 without_bands=batch.n_without_bands,
+                pictures=sum(picture_counts(record.pictures).n_pictures for record in batch.records),
+                bad_pictures=batch.n_bad_pictures,
             )
             if on_progress is not None:
                 on_progress(Progress(counts["done"], counts["skipped"], counts["failed"]))
@@ -225,6 +263,9 @@ def featurize_sources(
         n_skipped=counts["skipped"],
         n_failed=counts["failed"],
         n_without_bands=counts["without_bands"],
+        n_pictures=counts["pictures"],
+        n_bad_pictures=counts["bad_pictures"],
+        n_unmatched=len(unmatched),
         n_dropped=counts["dropped"],
         first_failure=log.first,
         seconds=time.perf_counter() - start,
@@ -232,14 +273,20 @@ def featurize_sources(
 
 
 def _known_to(
-    writer: FeatureWriter, log: FailureLog, bands: BandsOutput | None
+    writer: FeatureWriter, log: FailureLog, bands: BandsOutput | None, pictures: RunPictures
 ) -> Callable[[str, Path], list[Failure] | None]:
-    """Tells which files need no work: their content is known, and what is to be drawn of them is there."""
+    """Tells which files need no work: content and pictures are known, and what is to be drawn of them is there."""
 
     def is_done(name: str, path: Path) -> list[Failure] | None:
         if name not in writer.done or _is_stale(name, path, writer) or not (bands is None or bands.is_drawn(name)):
             return None
-        return [log.why_no_bands(path)] if name in writer.without_bands else []
+        told = [log.why_no_bands(path)] if name in writer.without_bands else []
+        if not writer.header.has_pictures:
+            return told
+        files = pictures.of(name)
+        if stamp(files) != writer.stamps[name]:
+            return None
+        return told + failures_of(files, writer.bad_pictures.get(name, ()))
 
     return is_done
 
@@ -280,7 +327,14 @@ def _stream(inputs: Inputs, work: _Work, executor: Executor | None, workers: int
                 yield from _in_process(head, work, inputs.stop)
                 return
             head.append(batch)
-    pool = BatchPool(work.task, executor=executor, workers=workers, stop=inputs.stop, file_timeout=work.file_timeout)
+    pool = BatchPool(
+        work.task,
+        task_for=work.task_for,
+        executor=executor,
+        workers=workers,
+        stop=inputs.stop,
+        file_timeout=work.file_timeout,
+    )
     finished = False
     try:
         yield from _in_pool(chain(head, batches), pool, inputs.stop, (workers or default_workers()) + 2)
@@ -293,12 +347,14 @@ def _in_process(batches: Iterable[Batch], work: _Work, stop: StopRequest) -> Ite
     for batch in batches:
         if stop.requested:
             return
-        batch.add(work.task(batch.paths))
+        batch.add(work.task_for(batch.paths)(batch.paths))
         yield batch
 
 
-def _in_pool(batches: Iterable[Batch], pool: BatchPool, stop: StopRequest, n_ahead: int) -> Iterator[Batch]:
-    pending: deque[tuple[Batch, Ticket | None]] = deque()
+def _in_pool(
+    batches: Iterable[Batch], pool: BatchPool[CrystalRecord], stop: StopRequest, n_ahead: int
+) -> Iterator[Batch]:
+    pending: deque[tuple[Batch, Ticket[CrystalRecord] | None]] = deque()
     for batch in batches:
         if stop.requested:
             break
@@ -320,11 +376,11 @@ def _in_pool(batches: Iterable[Batch], pool: BatchPool, stop: StopRequest, n_ahe
         yield first
 
 
-def _is_ready(ticket: Ticket | None) -> bool:
+def _is_ready(ticket: Ticket[CrystalRecord] | None) -> bool:
     return ticket is None or ticket.future.done()
 
 
-def _collect(batch: Batch, ticket: Ticket | None, pool: BatchPool) -> bool:
+def _collect(batch: Batch, ticket: Ticket[CrystalRecord] | None, pool: BatchPool[CrystalRecord]) -> bool:
     """Wait for a batch; False if it was lost because the run is being stopped."""
     result = ([], []) if ticket is None else pool.collect(ticket)
     if result is not None:

@@ -16,12 +16,16 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from shc.featurize.errors import Failure
 from shc.featurize.stop import StopRequest
 from shc.featurize.types import CrystalRecord
 
-BatchResult = tuple[list[CrystalRecord], list[Failure]]
+R = TypeVar("R")
+Result = tuple[list[R], list[Failure]]
+"""What a batch of files gives, and the files that gave nothing."""
+BatchResult = Result[CrystalRecord]
 Task = Callable[[Sequence[Path]], BatchResult]
 
 FILE_TIMEOUT = 120.0
@@ -37,20 +41,21 @@ def default_workers() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Generic[R]):
     """A batch on its way."""
 
     paths: Sequence[Path]
-    future: Future[BatchResult]
+    future: Future[Result[R]]
     executor: Executor
 
 
-class BatchPool:
+class BatchPool(Generic[R]):
     """Runs one task on batches of files and survives what they do to its processes.
 
     Args:
         task: What to do with a batch; an importable function or a ``functools.partial`` of one with its
             parameters, so that other processes find it.
+        task_for: Makes the task of a batch out of its files, where it needs parameters of these alone; called here.
         executor: Where to run; by default a pool of spawned processes with one thread each.
         workers: Number of processes of the default pool.
         stop: Raised when the run should end; a broken pool is then not mended.
@@ -59,15 +64,16 @@ class BatchPool:
 
     def __init__(
         self,
-        task: Task,
+        task: Callable[[Sequence[Path]], Result[R]],
         *,
+        task_for: Callable[[Sequence[Path]], Callable[[Sequence[Path]], Result[R]]] | None = None,
         executor: Executor | None = None,
         workers: int | None = None,
         stop: StopRequest | None = None,
         file_timeout: float = FILE_TIMEOUT,
     ) -> None:
         """Start nothing yet; processes are started by the first batch."""
-        self._task = task
+        self._task_for = task_for or (lambda _paths: task)
         self._workers = workers or default_workers()
         self._stop = stop or StopRequest()
         self._file_timeout = file_timeout
@@ -75,20 +81,20 @@ class BatchPool:
         self._executor = executor
         self._spare: ProcessPoolExecutor | None = None
 
-    def submit(self, paths: Sequence[Path]) -> Ticket:
+    def submit(self, paths: Sequence[Path]) -> Ticket[R]:
         """Hand in a batch."""
         if self._executor is None:
             self._executor = self._start(self._workers)
         try:
             with _single_threaded():
-                future = self._executor.submit(self._task, paths)
+                future = self._executor.submit(self._task_for(paths), paths)
         except BrokenExecutor as error:
             # The pool broke under an earlier batch that is not collected yet.
             future = Future()
             future.set_exception(error)
         return Ticket(paths, future, self._executor)
 
-    def collect(self, ticket: Ticket) -> BatchResult | None:
+    def collect(self, ticket: Ticket[R]) -> Result[R] | None:
         """Wait for a batch; None if it was lost because the run is being stopped."""
         limit = None
         if ticket.executor in self._own:
@@ -136,15 +142,15 @@ class BatchPool:
             _kill(executor)
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _alone(self, paths: Sequence[Path]) -> BatchResult | None:
+    def _alone(self, paths: Sequence[Path]) -> Result[R] | None:
         """Run a batch that may be innocent in a process of its own."""
         try:
             return self._in_spare(paths, self._limit(paths))
         except (BrokenExecutor, TimeoutError):
             return self._one_by_one(paths)
 
-    def _one_by_one(self, paths: Sequence[Path]) -> BatchResult | None:
-        records: list[CrystalRecord] = []
+    def _one_by_one(self, paths: Sequence[Path]) -> Result[R] | None:
+        records: list[R] = []
         failures: list[Failure] = []
         for path in paths:
             if self._stop.requested:
@@ -167,13 +173,13 @@ class BatchPool:
     def _too_slow(self, path: Path) -> Failure:
         return _failure(path, f"not done after {self._file_timeout:g} s")
 
-    def _in_spare(self, paths: Sequence[Path], limit: float) -> BatchResult:
+    def _in_spare(self, paths: Sequence[Path], limit: float) -> Result[R]:
         if self._spare is None:
             self._spare = self._start(1)
         spare = self._spare
         try:
             with _single_threaded():
-                return spare.submit(self._task, paths).result(limit)
+                return spare.submit(self._task_for(paths), paths).result(limit)
         except (BrokenExecutor, TimeoutError):
             self._spare = None
             self._abandon(spare)

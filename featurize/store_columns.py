@@ -1,9 +1,9 @@
 """The columns of a feature file: their names, types and units, and how rows are cut out of them.
 
-Rows of different length (atoms, nodes, bytes of bands) are kept flat, one crystal after the other, with
-offsets: crystal ``b`` owns ``flat[offsets[b] : offsets[b + 1]]``. Indices stored inside a crystal (orbit,
+Rows of different length (atoms, nodes, bytes of bands and of pictures) are kept flat, one crystal after the other,
+with offsets: crystal ``b`` owns ``flat[offsets[b] : offsets[b + 1]]``. Indices stored inside a crystal (orbit,
 neighbour) are local to it, so rows can be cut, joined and reordered without touching their contents. The columns
-of the bands are there or not for a file as a whole.
+of the bands and those of the pictures are there or not for a file as a whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[Any]]
 
-Axis = Literal["crystal", "atom", "node", "bands"]
+Axis = Literal["crystal", "atom", "node", "bands", "pictures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,20 @@ BANDS_RECORD: Final = Column("record", "bands", "|u1", 1, "1", "packed electroni
 BANDS_OFFSETS: Final = Column("bands_offsets", "crystal", "<i8", 1, "1", "first byte of each record, and the end")
 BANDS_COLUMNS: Final = (BANDS_RECORD, BANDS_OFFSETS)
 """The columns of a file with bands beside `ALL_COLUMNS`; a crystal without a record owns no bytes."""
-_FLAT_COLUMNS: Final = (*COLUMNS, BANDS_RECORD)
-_OFFSETS: Final[dict[Axis, Column]] = {"atom": ATOM_OFFSETS, "node": NODE_OFFSETS, "bands": BANDS_OFFSETS}
+PICTURES_PACKED: Final = Column("packed", "pictures", "|u1", 1, "1", "packed pictures of bands, see docs/format.md")
+PICTURES_OFFSETS: Final = Column("pictures_offsets", "crystal", "<i8", 1, "1", "first byte of each set, and the end")
+PICTURES_COLUMNS: Final = (PICTURES_PACKED, PICTURES_OFFSETS)
+"""The columns of a file with pictures beside `ALL_COLUMNS`; a crystal without pictures owns no bytes."""
+_FLAT_COLUMNS: Final = (*COLUMNS, BANDS_RECORD, PICTURES_PACKED)
+_OFFSETS: Final[dict[Axis, Column]] = {
+    "atom": ATOM_OFFSETS,
+    "node": NODE_OFFSETS,
+    "bands": BANDS_OFFSETS,
+    "pictures": PICTURES_OFFSETS,
+}
+
+
+_BYTES: Final[dict[Axis, tuple[Column, Column]]] = {"bands": BANDS_COLUMNS, "pictures": PICTURES_COLUMNS}
 
 
 def flat_columns(columns: Container[str]) -> list[Column]:
@@ -94,12 +106,15 @@ def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
 
 
-def columns_from_records(records: Sequence[CrystalRecord], *, with_bands: bool = False) -> Columns:
+def columns_from_records(
+    records: Sequence[CrystalRecord], *, with_bands: bool = False, with_pictures: bool = False
+) -> Columns:
     """Columns of some records, in their order.
 
     Args:
         records: The records.
         with_bands: Whether the columns of the bands are among them.
+        with_pictures: Whether those of the pictures are.
     """
     columns: Columns = {
         "material_id": _text([r.material_id for r in records]),
@@ -118,13 +133,33 @@ def columns_from_records(records: Sequence[CrystalRecord], *, with_bands: bool =
         columns[column.name] = (join(values) if values else empty).astype(column.dtype)
     columns["content_hash"] = columns["content_hash"].reshape(len(records), 32)
     if with_bands:
-        columns["record"] = np.frombuffer(b"".join(r.bands for r in records), dtype=np.uint8)
-        columns["bands_offsets"] = _offsets([len(r.bands) for r in records])
+        columns |= _bytes(BANDS_COLUMNS, [r.bands for r in records])
+    if with_pictures:
+        columns |= _bytes(PICTURES_COLUMNS, [r.pictures for r in records])
     return columns
 
 
+def _bytes(names: tuple[Column, Column], values: Sequence[bytes]) -> Columns:
+    """The columns of what is stored as bytes, and of the offsets into it."""
+    flat, offsets = names
+    joined = np.frombuffer(b"".join(values), dtype=np.uint8)
+    return {flat.name: joined, offsets.name: _offsets([len(value) for value in values])}
+
+
+def packed_bytes(columns: Columns, names: tuple[Column, Column], rows: Iterable[int]) -> Iterator[bytes]:
+    """The bytes of some crystals.
+
+    Args:
+        columns: Columns in memory or mapped from a file.
+        names: `BANDS_COLUMNS` or `PICTURES_COLUMNS`; both must be there.
+        rows: Indices of crystals.
+    """
+    flat, offsets = columns[names[0].name], columns[names[1].name]
+    return (flat[offsets[row] : offsets[row + 1]].tobytes() for row in rows)
+
+
 def n_rows(columns: Columns, axis: Axis) -> int:
-    """Number of crystals, atoms, nodes or bytes of bands."""
+    """Number of crystals, atoms, nodes, or bytes of bands or pictures."""
     if axis == "crystal":
         return len(columns["atom_offsets"]) - 1
     return int(columns[_OFFSETS[axis].name][-1])
@@ -160,10 +195,16 @@ def take(columns: Columns, indices: NDArray[np.integer[Any]] | slice) -> Columns
         first = np.asarray(old[rows])
         lengths = np.asarray(old[rows + 1]) - first
         new = _offsets(lengths)
-        flat[axis] = np.repeat(first - new[:-1], lengths) + np.arange(new[-1])
         cut[offsets.name] = new
+        if axis not in _BYTES:
+            flat[axis] = np.repeat(first - new[:-1], lengths) + np.arange(new[-1])
     for column in flat_columns(columns):
-        cut[column.name] = np.asarray(np.take(columns[column.name], flat[column.axis], axis=0))
+        if column.axis in _BYTES:
+            # An index for every byte would take many times the memory of what it points to.
+            packed = packed_bytes(columns, _BYTES[column.axis], rows.tolist())
+            cut[column.name] = np.frombuffer(b"".join(packed), dtype=np.uint8)
+        else:
+            cut[column.name] = np.asarray(np.take(columns[column.name], flat[column.axis], axis=0))
     return cut
 
 

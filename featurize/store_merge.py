@@ -39,7 +39,7 @@ class MergeSummary:
 def merge_feature_files(inputs: Sequence[Path], output: Path, *, overwrite: bool = False) -> MergeSummary:
     """Join feature files into one, in the order given.
 
-    A crystal that appears again with the same input file (id and SHA-256) is kept once.
+    A crystal that appears again with the same input file (id and SHA-256) and pictures is kept once.
 
     Args:
         inputs: Files to join; at least one.
@@ -79,19 +79,20 @@ def merge_feature_files(inputs: Sequence[Path], output: Path, *, overwrite: bool
 
 
 def _kept_rows(files: Sequence[FeatureFile]) -> list[NDArray[np.int64]]:
-    seen: dict[str, tuple[bytes, int]] = {}
+    seen: dict[str, tuple[bytes, bytes, int]] = {}
     conflicts: list[str] = []
     kept = []
     for number, file in enumerate(files):
         hashes = np.asarray(file.columns["content_hash"]).tobytes()
         rows = []
-        for i, material_id in enumerate(file.material_ids):
+        for i, (material_id, stamp) in enumerate(zip(file.material_ids, file.picture_stamps(), strict=True)):
             digest = hashes[32 * i : 32 * i + 32]
-            known = seen.setdefault(material_id, (digest, number))
-            if known == (digest, number):
+            known = seen.setdefault(material_id, (digest, stamp, number))
+            if known == (digest, stamp, number):
                 rows.append(i)
-            elif known[0] != digest:
-                conflicts.append(f"{material_id} ({files[known[1]].path} and {file.path})")
+            elif known[:2] != (digest, stamp):
+                what = "" if known[0] != digest else "other pictures in "
+                conflicts.append(f"{material_id} ({what}{files[known[2]].path} and {file.path})")
         kept.append(np.array(rows, dtype=np.int64))
     if conflicts:
         more = f" and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""

@@ -19,9 +19,19 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import h5py
 import numpy as np
 
+from shc.featurize.band_image.codec import BadPicture, counts, decode
+from shc.featurize.errors import ShcError
 from shc.featurize.journal import Journal
 from shc.featurize.store import FeatureFile, FeatureHeader, bad_file, part_path, replace_header
-from shc.featurize.store_columns import columns_from_records, flat_columns, n_rows, offset_columns, take
+from shc.featurize.store_columns import (
+    PICTURES_COLUMNS,
+    columns_from_records,
+    flat_columns,
+    n_rows,
+    offset_columns,
+    packed_bytes,
+    take,
+)
 from shc.featurize.writing import whole_file, writing
 
 if TYPE_CHECKING:
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
     from shc.featurize.store_columns import Column, Columns
     from shc.featurize.types import CrystalRecord
 
-BLOCK: Final = 4096
+BLOCK: Final = 1024
 """Crystals copied at a time; bounds the memory of finishing and merging."""
 
 
@@ -62,23 +72,27 @@ class FeatureWriter:
         )
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(part_path(path))
-        try:
-            self._base: FeatureFile | None = self._open_base(overwrite=overwrite)
-        except BaseException:
-            self._journal.close()
-            raise
         self.done: dict[str, bytes] = {}
         """SHA-256 of the input of each crystal that needs no more work, by material id."""
         self.without_bands: set[str] = set()
         """Ids of those that have no bands, in a file that has a place for them."""
+        self.stamps: dict[str, bytes] = {}
+        """What the pictures of a crystal were made of, by material id, in a file that has a place for them."""
+        self.bad_pictures: dict[str, tuple[BadPicture, ...]] = {}
+        """Files that gave no picture of a crystal, by material id."""
         self._stale: Counter[str] = Counter()
         self._changed = False
-        if self._base is not None:
-            self._note(self._base.columns)
-        for columns in self._journal.rows():
-            self._note(columns)
-            self._changed = True
+        self._journal = Journal(part_path(path))
+        try:
+            self._base: FeatureFile | None = self._open_base(overwrite=overwrite)
+            if self._base is not None:
+                self._note(self._base.columns)
+            for columns in self._journal.rows():
+                self._note(columns)
+                self._changed = True
+        except BaseException:
+            self._journal.close()
+            raise
 
     def _open_base(self, *, overwrite: bool) -> FeatureFile | None:
         """Return the file to extend, after bringing the journal to a usable state."""
@@ -112,12 +126,28 @@ class FeatureWriter:
             if material_id in self.done:
                 self._stale[material_id] += 1
             self.done[material_id] = hashes[32 * i : 32 * i + 32]
+        if self.header.has_pictures:
+            packed = packed_bytes(columns, PICTURES_COLUMNS, range(len(ids)))
+            for encoded, content in zip(ids, packed, strict=True):
+                self._note_pictures(encoded.decode(), content)
+
+    def _note_pictures(self, material_id: str, packed: bytes) -> None:
+        try:
+            found = counts(packed)
+            self.stamps[material_id] = found.stamp
+            self.bad_pictures.pop(material_id, None)
+            if found.n_failures:
+                self.bad_pictures[material_id] = decode(packed).failures
+        except ShcError as error:
+            raise bad_file(f"{self.path}: {error.message}", "write it again with --overwrite") from error
 
     def append(self, records: Sequence[CrystalRecord]) -> None:
         """Add crystals. They survive the death of this process once this returns."""
         if not records:
             return
-        columns = columns_from_records(records, with_bands=self.header.has_bands)
+        columns = columns_from_records(
+            records, with_bands=self.header.has_bands, with_pictures=self.header.has_pictures
+        )
         self._journal.append(columns)
         self._note(columns)
         self._changed = True

@@ -62,3 +62,5 @@ class CrystalRecord:
     """SHA-256 of the input file, hex."""
     bands: bytes = b""
     """Electronic record, see ``shc.featurize.electronic.codec``; empty if there is none."""
+    pictures: bytes = b""
+    """Normalised pictures of bands, see ``shc.featurize.band_image.codec``; empty if there are none."""

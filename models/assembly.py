@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from shc.featurize.config import BANDS_NONE
 from shc.models.card import (
     CARD_FORMAT,
     UNIT,
@@ -152,7 +153,8 @@ def _card(
         split=split,
         model=tasks[0].model,
         train=tasks[0].config,
-        features=header.config,
+        # What the networks read; bands, if the file has them, taught them only.
+        features=replace(header.config, bands=BANDS_NONE, pictures=False, styles=0),
         prompt_version=header.prompt_version,
         n_prompt=arrays.prompt.shape[1],
         descriptor_version=header.descriptor_version,

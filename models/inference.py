@@ -8,11 +8,14 @@ print(row.material_id, row.shc_max_abs, row.shc_lower, row.shc_upper)
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
 
+from shc.featurize.band_image.codec import decode
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
@@ -27,10 +30,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from shc.featurize.band_image.codec import StoredPicture
+    from shc.featurize.band_image.reading import PictureReader
+    from shc.featurize.band_image.run import RunPictures
     from shc.featurize.stop import StopRequest
 
 WINDOW: Final = 1024
 """Crystals read from a feature file at a time."""
+PICTURE_WINDOW: Final = 128
+"""The same if the model reads pictures, some 200 kB each in memory."""
 MAX_BATCH: Final = 256
 """Crystals in a dense batch at most."""
 MAX_NODES: Final = 8192
@@ -151,23 +159,50 @@ class Predictor:
         return ";".join(flags), not without_soc and not unseen
 
     def iter_feature_file(
-        self, path: Path | str, *, rows: slice = slice(None), window: int = WINDOW
+        self,
+        path: Path | str,
+        *,
+        rows: slice = slice(None),
+        window: int = WINDOW,
+        workers: int | None = None,
+        pictures: RunPictures | None = None,
     ) -> Iterator[Predicted]:
         """Predict the crystals of a feature file as a stream.
 
         Args:
             path: The file.
             rows: Which of its rows.
-            window: Rows read at a time.
+            window: Rows read at a time; fewer if the model reads pictures.
+            workers: Processes that read many pictures; one per usable core if None.
+            pictures: Pictures of the crystals, opened only if the model reads pictures; those of a crystal take the
+                place of the stored ones.
 
         Raises:
             ShcError: The file is missing, damaged or does not fit the model.
         """
         file = FeatureFile.open(path)
         self.ensemble.check_features(file.header, str(path))
+        reads = self.ensemble.card.reads_pictures
+        step = min(window, PICTURE_WINDOW) if reads else window
         wanted = np.arange(len(file))[rows]
-        for start in range(0, len(wanted), window):
-            yield self.predict_batch(file.read(wanted[start : start + window]))
+        with ExitStack() as stack:
+            fresh = None
+            if reads and pictures is not None:
+                # Decoding needs Pillow and numba; prediction from a feature file must run without.
+                from shc.featurize.band_image.reading import PictureReader  # noqa: PLC0415
+
+                fresh = _Fresh(pictures, stack.enter_context(PictureReader(workers)))
+            for start in range(0, len(wanted), step):
+                indices = wanted[start : start + step]
+                features = file.read(indices)
+                failures: list[Failure] = []
+                if reads:
+                    found = file.pictures(indices)
+                    if fresh is not None:
+                        found, failures = fresh.instead_of(found, features.material_id)
+                    features = replace(features, pictures=found)
+                predicted = self.predict_batch(features)
+                yield Predicted(predicted.predictions, failures + predicted.failures)
 
     def iter_sources(
         self,
@@ -176,6 +211,7 @@ class Predictor:
         max_atoms: int | None = None,
         allow_hydrogen: bool = False,
         workers: int | None = None,
+        pictures: RunPictures | None = None,
         stdin: TextIO | None = None,
         stop: StopRequest | None = None,
     ) -> Iterator[Predicted]:
@@ -186,6 +222,7 @@ class Predictor:
             max_atoms: A file with more atoms in its cell is a failure; by default as in training.
             allow_hydrogen: Whether crystals with H, D or T are accepted.
             workers: Processes that featurise; one per usable core if None.
+            pictures: Pictures of the crystals, opened only if the model reads pictures.
             stdin: What ``-`` reads.
             stop: Ends the stream early, in good order.
 
@@ -193,17 +230,22 @@ class Predictor:
             ShcError: This program featurises in another way than the model was trained with.
         """
         # Featurising needs pymatgen and numba; prediction from a feature file must run without.
-        from dataclasses import replace  # noqa: PLC0415
+        from shc.featurize.pipeline import NO_PICTURES, current_header, iter_featurized  # noqa: PLC0415
 
-        from shc.featurize.pipeline import current_header, iter_featurized  # noqa: PLC0415
-
-        trained = self.ensemble.card.features
+        card, trained = self.ensemble.card, self.ensemble.card.features
         limit = trained.max_atoms if max_atoms is None else max_atoms
-        config = replace(trained, max_atoms=limit, allow_hydrogen=allow_hydrogen)
+        config = replace(
+            trained, max_atoms=limit, allow_hydrogen=allow_hydrogen, pictures=card.reads_pictures, styles=0
+        )
         self.ensemble.check_features(current_header(config), "what this program makes of a structure")
-        stream = iter_featurized(sources, config, workers=workers, stdin=stdin, stop=stop)
+        stream = iter_featurized(
+            sources, config, workers=workers, pictures=pictures or NO_PICTURES, stdin=stdin, stop=stop
+        )
         for records, failures in stream:
-            predicted = self.predict_batch(FeatureBatch.from_records(records))
+            features = FeatureBatch.from_records(records)
+            if card.reads_pictures:
+                features = replace(features, pictures=[decode(record.pictures).pictures for record in records])
+            predicted = self.predict_batch(features)
             yield Predicted(predicted.predictions, failures + predicted.failures)
 
     def predict_files(self, sources: Iterable[str | Path]) -> list[Prediction]:
@@ -221,6 +263,20 @@ class Predictor:
                 raise ShcError(f"{failure.path}: {failure.error}", failure.hint)
             predictions += predicted.predictions
         return predictions
+
+
+class _Fresh(NamedTuple):
+    """Pictures of folders, read when their crystals come up."""
+
+    pictures: RunPictures
+    reader: PictureReader
+
+    def instead_of(
+        self, stored: list[tuple[StoredPicture, ...]], names: Sequence[str]
+    ) -> tuple[list[tuple[StoredPicture, ...]], list[Failure]]:
+        """Pictures of some crystals, those of a folder in place of stored ones, and what of the folder is no use."""
+        found, failures = self.reader.read([self.pictures.of(name) for name in names])
+        return [new or old for new, old in zip(found, stored, strict=True)], failures
 
 
 def load_predictor(folder: Path | None = None, device: str = "auto") -> Predictor:

@@ -8,7 +8,7 @@ from shc.cli.console import Progress
 from shc.featurize.errors import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from shc.featurize.config import FeaturizeConfig
     from shc.featurize.errors import Failure
@@ -64,9 +64,6 @@ class ComputedBands:
         lines = [f"bands of {n} in {folder} are not used, for this model sees the structure only"]
         lines += [f"no bands of {failure.path}: {failure.error}" for failure in failed[:_NAMED]]
         self._line = "\n".join(lines + ([f"no bands of {counted(more, 'other crystal')}"] if more > 0 else []))
-
-    def match(self, material_ids: Iterable[str]) -> None:
-        """Nothing to note: bands are computed for the very crystals that are predicted."""
 
     def report(self) -> str:
         """Say what became of the bands, in one line and one more for each of the first crystals without."""

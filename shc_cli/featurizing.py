@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from shc.cli.pictures import BandsChoice
+    from shc.featurize.band_image.run import RunPictures
     from shc.featurize.config import FeaturizeConfig
     from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.pipeline import FeaturizeSummary
@@ -44,7 +46,12 @@ class FeatureRun:
         return path if self.part is None else self.part.file_name(path)
 
     def write(
-        self, sources: Sequence[str], target: Path, settings: FeaturizeConfig, bands: BandsOutput | None = None
+        self,
+        sources: Sequence[str],
+        target: Path,
+        settings: FeaturizeConfig,
+        bands: BandsOutput | None = None,
+        choice: BandsChoice | None = None,
     ) -> FeaturizeSummary:
         """Write or extend a feature file.
 
@@ -53,14 +60,20 @@ class FeatureRun:
             target: The feature file.
             settings: Parameters.
             bands: Cache of the bands and what to draw of them.
+            choice: Folders of pictures.
 
         Raises:
-            ShcError: No input is usable, the existing file does not fit, the output cannot be written, or the run
-                was stopped or interrupted.
+            ShcError: No input is usable, the existing file does not fit, the output cannot be written, a folder of
+                pictures makes no sense, or the run was stopped or interrupted.
         """
-        from shc.featurize.pipeline import featurize_sources
+        from shc.featurize.pipeline import NO_PICTURES, featurize_sources
         from shc.featurize.stop import StopRequest
 
+        pictures = NO_PICTURES
+        if choice is not None and choice.folders:
+            # Pictures are matched with the inputs of all shards, and what stdin holds is needed twice.
+            sources = inputs_of_shard(sources, Shard(1, 1), sys.stdin)
+            pictures = choice.of_files(sources, settings)
         with Progress(self.verb, quiet=self.quiet) as progress, StopRequest() as stop:
 
             def count(counts: Counts) -> None:
@@ -74,6 +87,7 @@ class FeatureRun:
                     overwrite=self.overwrite,
                     workers=self.workers,
                     bands=bands,
+                    pictures=pictures,
                     stdin=sys.stdin,
                     stop=stop,
                     on_progress=count,
@@ -82,7 +96,7 @@ class FeatureRun:
                 what = "interrupted; what is done is saved"
                 raise ShcError(what, "run the same command again to go on", ExitCode.INTERRUPTED) from error
         if not self.quiet:
-            _report(summary)
+            _report(summary, pictures)
         return summary
 
     def finish(self, ctx: typer.Context, summary: FeaturizeSummary, *, strict: bool) -> None:
@@ -91,7 +105,7 @@ class FeatureRun:
         Args:
             ctx: Context of the verb.
             summary: What the run did.
-            strict: Whether failed inputs and crystals without the bands asked for are an error.
+            strict: Whether failed inputs, crystals without the bands asked for and unused pictures are an error.
 
         Raises:
             ShcError: No input could be used.
@@ -105,7 +119,7 @@ class FeatureRun:
         if self.part is not None:
             kept["shard"] = f"{self.part.number}/{self.part.total}"
         write_run_yaml(run_yaml_path(summary.output), self.verb, kept)
-        if strict and summary.n_failed + summary.n_without_bands:
+        if strict and summary.n_failed + summary.n_without_bands + summary.n_bad_pictures + summary.n_unmatched:
             raise typer.Exit(ExitCode.SOME_FAILED)
 
 
@@ -114,7 +128,7 @@ def shard_of(text: str | None) -> Shard | None:
     return None if text is None else parse_shard(text, os.environ)
 
 
-def _report(summary: FeaturizeSummary) -> None:
+def _report(summary: FeaturizeSummary, pictures: RunPictures) -> None:
     skipped = f", {summary.n_skipped} done before and unchanged" if summary.n_skipped else ""
     say(f"{counted(summary.n_done, 'crystal')} written to {summary.output} in {summary.seconds:.1f} s{skipped}")
     if summary.n_failed:
@@ -125,3 +139,9 @@ def _report(summary: FeaturizeSummary) -> None:
     if summary.n_without_bands:
         have = "crystal has" if summary.n_without_bands == 1 else "crystals have"
         say(f"{summary.n_without_bands} {have} no bands: see {summary.failures}; --overwrite tries again")
+    for line in pictures.report():
+        say(line)
+    if summary.n_pictures + summary.n_bad_pictures + summary.n_unmatched:
+        bad = f", {summary.n_bad_pictures} cannot be used" if summary.n_bad_pictures else ""
+        see = f": see {summary.failures}" if summary.n_bad_pictures + summary.n_unmatched else ""
+        say(f"{counted(summary.n_pictures, 'picture')} stored{bad}{see}")

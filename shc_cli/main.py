@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "featurize": "Turn crystal structures into a feature file (HDF5).",
     "symmetry": "Show what the symmetry of a crystal allows for the spin Hall tensor.",
     "bands": "Compute bands and spin Hall conductivity of crystals by tight binding.",
+    "check-bands": "Show what is understood of pictures of band structures.",
     "train": "Train a model on a feature file and a table of labels.",
     "predict": "Predict the spin Hall conductivity of crystals or of a feature file.",
     "merge": "Join feature files, for example the shards of an array job.",

@@ -50,7 +50,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress an
 StrictOption = Annotated[
     bool,
     typer.Option(
-        "--strict", help="Exit with code 4 if any input failed, or if bands that should be stored are missing."
+        "--strict",
+        help="Exit with code 4 if any input failed, bands that should be stored are missing, or a picture is not used.",
     ),
 ]
 
@@ -70,6 +71,16 @@ AllowHydrogenOption = Annotated[
 BudgetOption = Annotated[
     float,
     typer.Option("--budget", min=0.01, metavar="SECONDS", help="Processor time aimed at for the bands of one crystal."),
+]
+
+EnergyWindowOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--energy-window",
+        metavar="LO HI",
+        help="Energies at the lower and the upper edge of the pictures' panels, eV from the Fermi level; "
+        "bands.csv in their folder wins.",
+    ),
 ]
 
 NoCacheOption = Annotated[

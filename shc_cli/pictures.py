@@ -1,52 +1,79 @@
-"""Band pictures beside crystals: found by file stem."""
+"""Pictures of bands on the command line: what ``--bands`` and ``--energy-window`` name, and what became of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.errors import ExitCode, ShcError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Sequence
 
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".svg", ".pdf"})
-_NAMED = 3
+    from shc.featurize.band_image.run import RunPictures
+    from shc.featurize.band_image.types import EnergyWindow
+    from shc.featurize.config import FeaturizeConfig
 
 
-class Pictures:
-    """The pictures of a folder, and how many of them belong to crystals that were predicted.
+class BandsChoice(NamedTuple):
+    """What a person says about bands."""
+
+    computed: bool
+    """Whether the built-in electronic structure is computed."""
+    folders: tuple[Path, ...]
+    """Folders of pictures, in the order given."""
+    window: EnergyWindow | None
+    """Energy axis of the pictures of which ``bands.csv`` does not say it."""
+
+    def of_files(self, paths: Sequence[str], config: FeaturizeConfig) -> RunPictures:
+        """Match the pictures with the structure files of a run, of all its shards.
+
+        Raises:
+            ShcError: A folder does not exist, or its ``bands.csv`` makes no sense (``USAGE``).
+        """
+        from shc.featurize.band_image.run import match_files
+
+        return match_files(self.folders, self.window, map(Path, paths), config)
+
+    def of_feature_files(self, paths: Sequence[Path]) -> RunPictures:
+        """Match the pictures with the crystals of feature files.
+
+        Raises:
+            ShcError: A folder does not exist, or its ``bands.csv`` makes no sense (``USAGE``); a feature file cannot
+                be read.
+        """
+        from shc.featurize.band_image.run import match_formulas
+        from shc.featurize.store import FeatureFile
+
+        formulas: dict[str, str] = {}
+        for file in map(FeatureFile.open, paths):
+            formulas |= zip(file.material_ids, file.formulas, strict=True)
+        return match_formulas(self.folders, self.window, formulas)
+
+
+def bands_choice(values: Sequence[str], window: tuple[float, float] | None = None) -> BandsChoice:
+    """The values of ``--bands``: two words are reserved, everything else names a folder of pictures.
 
     Args:
-        folder: The folder; subfolders and hidden files are left out.
+        values: What was given, maybe nothing.
+        window: Value of ``--energy-window``.
 
     Raises:
-        ShcError: There is no such folder.
+        ShcError: ``none`` was given beside something else, a folder does not exist, or the window makes no sense or
+            has nothing to belong to (``USAGE``).
     """
-
-    def __init__(self, folder: Path) -> None:
-        """List the folder."""
+    if BANDS_NONE in values and set(values) != {BANDS_NONE}:
+        raise ShcError("--bands none excludes every other --bands", "give the one or the other", ExitCode.USAGE)
+    folders = tuple(dict.fromkeys(Path(value) for value in values if value not in {BANDS_AUTO, BANDS_NONE}))
+    for folder in folders:
         if not folder.is_dir():
-            raise ShcError(
-                f"--bands {folder}: there is no such folder", "give a folder of pictures, or none", ExitCode.USAGE
-            )
-        self.folder = folder
-        self.names = sorted(
-            path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
-        self._unmatched = {name.rpartition(".")[0] for name in self.names}
-        self._n_stems = len(self._unmatched)
+            hint = f"give a folder of pictures, {BANDS_AUTO} or {BANDS_NONE}"
+            raise ShcError(f"--bands {folder}: there is no such folder", hint, ExitCode.USAGE)
+    if window is None:
+        return BandsChoice(BANDS_AUTO in values, folders, None)
+    if not folders:
+        raise ShcError("--energy-window needs pictures", "give a folder of them by --bands", ExitCode.USAGE)
+    from shc.featurize.band_image.sidecar import energy_window
 
-    def match(self, material_ids: Iterable[str]) -> None:
-        """Note crystals that were predicted."""
-        self._unmatched.difference_update(material_ids)
-
-    def report(self) -> str:
-        """One line that says what became of the pictures."""
-        if not self.names:
-            return f"{self.folder} holds no pictures"
-        first = ", ".join(self.names[:_NAMED]) + (", ..." if len(self.names) > _NAMED else "")
-        return (
-            f"{len(self.names)} pictures in {self.folder} are not used, for this model sees the structure only; "
-            f"{self._n_stems - len(self._unmatched)} match a crystal by file stem ({first})"
-        )
+    return BandsChoice(BANDS_AUTO in values, folders, energy_window(*window))

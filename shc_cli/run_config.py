@@ -53,8 +53,18 @@ def apply_config(ctx: typer.Context, path: Path | None) -> Path | None:
     values = {str(key).replace("-", "_"): value for key, value in section.items()}
     options = {str(parameter.name) for parameter in ctx.command.params} - _NOT_KEPT
     _refuse_unknown(set(values) - options, f"{path}: {verb} has no option", options)
-    ctx.default_map = {name: value for name, value in values.items() if value is not None}
+    several = {str(parameter.name) for parameter in ctx.command.params if _takes_several(parameter)}
+    ctx.default_map = {
+        name: [value] if name in several and isinstance(value, str) else value
+        for name, value in values.items()
+        if value is not None
+    }
     return path
+
+
+def _takes_several(parameter: object) -> bool:
+    """Whether an option may be repeated, or an argument takes any number of values: a word alone is one of them."""
+    return bool(getattr(parameter, "multiple", False)) or getattr(parameter, "nargs", 1) == -1
 
 
 def _refuse_unknown(unknown: set[str], message: str, known: set[str]) -> None:

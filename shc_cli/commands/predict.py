@@ -15,6 +15,7 @@ from shc.cli.console import Progress, results, say
 from shc.cli.options import (
     AllowHydrogenOption,
     ConfigOption,
+    EnergyWindowOption,
     MaxAtomsOption,
     OutputOption,
     QuietOption,
@@ -22,15 +23,17 @@ from shc.cli.options import (
     StrictOption,
     WorkersOption,
 )
-from shc.cli.pictures import Pictures
+from shc.cli.pictures import bands_choice
 from shc.cli.ranking import print_ranking
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
-from shc.featurize.config import BANDS_AUTO, BANDS_NONE, FeaturizeConfig
+from shc.featurize.band_image.listing import STAGE as PICTURE
+from shc.featurize.config import BANDS_AUTO, FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shc.featurize.band_image.run import RunPictures
     from shc.featurize.stop import StopRequest
     from shc.models.card import ModelCard
     from shc.models.inference import Predicted, Predictor
@@ -70,13 +73,15 @@ def predict(
     ] = None,
     *,
     bands: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--bands",
             metavar="FOLDER|auto|none",
-            help="Folder of band pictures, matched to crystals by file stem; auto computes the bands.",
+            help="Folder of band pictures, matched to crystals by name or formula; auto computes the bands. May be "
+            "repeated.",
         ),
     ] = None,
+    energy_window: EnergyWindowOption = None,
     output: OutputOption = None,
     output_format: Annotated[
         PredictFormat,
@@ -103,7 +108,7 @@ def predict(
     the largest ones takes the place of the CSV. Inputs that cannot be used are listed in
     OUTPUT-STEM.failures.csv, or shc.failures.csv if the predictions go to stdout.
     """
-    pictures = _bands(bands)
+    choice = bands_choice(bands or [], energy_window)
     files = _feature_files(sources or [str(_FEATURES)], given=bool(sources))
     part = None if shard is None else parse_shard(shard, os.environ)
     target = output if output is None or part is None else part.file_name(output)
@@ -115,37 +120,43 @@ def predict(
         from shc.models.inference import load_predictor
 
         predictor = load_predictor(model, device.value)
+        trained = predictor.ensemble.card.features
+        settings = replace(trained, max_atoms=max_atoms, allow_hydrogen=allow_hydrogen)
+        ahead = ComputedBands() if choice.computed else None
+        pictures = None
         if files:
+            if choice.folders:
+                pictures = choice.of_feature_files(files)
             rows = slice(None) if part is None else slice(part.number - 1, None, part.total)
             stream: Iterable[Predicted] = (
-                batch for file in files for batch in predictor.iter_feature_file(file, rows=rows)
+                batch
+                for file in files
+                for batch in predictor.iter_feature_file(file, rows=rows, workers=workers, pictures=pictures)
             )
         else:
-            paths = list(sources or []) if part is None else inputs_of_shard(sources or [], part, sys.stdin)
-            if isinstance(pictures, ComputedBands):
-                # What stdin holds is needed twice.
+            paths = list(sources or [])
+            if choice.computed or choice.folders:
+                # What stdin holds is needed twice, and pictures are matched with the inputs of all shards.
                 paths = inputs_of_shard(paths, Shard(1, 1), sys.stdin)
-                trained = replace(predictor.ensemble.card.features, bands=BANDS_AUTO)
-                settings = replace(trained, max_atoms=max_atoms, allow_hydrogen=allow_hydrogen)
-                pictures.compute(paths, settings, workers=workers, stop=stop, quiet=quiet)
+            if choice.folders:
+                pictures = choice.of_files(paths, settings)
+            if part is not None:
+                paths = inputs_of_shard(paths, part, sys.stdin)
+            if ahead is not None:
+                wanted = replace(settings, bands=BANDS_AUTO, pictures=False, styles=0)
+                ahead.compute(paths, wanted, workers=workers, stop=stop, quiet=quiet)
             stream = predictor.iter_sources(
                 paths,
                 max_atoms=max_atoms,
                 allow_hydrogen=allow_hydrogen,
                 workers=workers,
+                pictures=pictures,
                 stdin=sys.stdin,
                 stop=stop,
             )
-        n_failed = _write(stream, predictor, stop, _Request(target, part, form, top, pictures, quiet))
+        n_failed = _write(stream, predictor, stop, _Request(target, part, form, top, ahead, pictures, quiet))
     if strict and n_failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _bands(choice: str | None) -> Pictures | ComputedBands | None:
-    """The value of ``--bands``: two words are reserved, everything else names a folder."""
-    if choice is None or choice == BANDS_NONE:
-        return None
-    return ComputedBands() if choice == BANDS_AUTO else Pictures(Path(choice))
 
 
 class _Request(NamedTuple):
@@ -155,12 +166,13 @@ class _Request(NamedTuple):
     shard: Shard | None
     form: PredictFormat
     top: int | None
-    pictures: Pictures | ComputedBands | None
+    ahead: ComputedBands | None
+    pictures: "RunPictures | None"
     quiet: bool
 
 
 def _write(stream: "Iterable[Predicted]", predictor: "Predictor", stop: "StopRequest", request: _Request) -> int:
-    """Write the predictions of a stream; returns the number of inputs that failed."""
+    """Write the predictions of a stream; returns the number of inputs and pictures that failed."""
     from shc.models.report import FailureFile, Ranking, failures_path
 
     card = predictor.ensemble.card
@@ -178,23 +190,27 @@ def _write(stream: "Iterable[Predicted]", predictor: "Predictor", stop: "StopReq
         top = request.top or (_TABLE_ROWS if table else None)
         ranking = None if top is None else Ranking(top)
         writer = None if table else _writer(request.form, out, card)
-        n_done = 0
+        n_done = n_bad_pictures = 0
         for predicted in stream:
             (ranking or writer).write(predicted.predictions)  # type: ignore[union-attr]
             failures.write(predicted.failures)
-            if request.pictures is not None:
-                request.pictures.match(row.material_id for row in predicted.predictions)
+            n_bad = sum(failure.stage == PICTURE for failure in predicted.failures)
+            n_bad_pictures += n_bad
             n_done += len(predicted.predictions)
-            progress.advance(len(predicted.predictions) + len(predicted.failures))
+            progress.advance(len(predicted.predictions) + len(predicted.failures) - n_bad)
             if stop.requested:
                 break
+        n_inputs_failed = failures.n - n_bad_pictures
         _check_outcome(n_done, failures, stop, request)
+        if request.pictures is not None:
+            failures.write(request.pictures.failures())
         if ranking is not None and writer is not None:
             writer.write(ranking.rows())
         elif ranking is not None:
             print_ranking(ranking.rows(), card, out)
     if not request.quiet:
-        _report(n_done, ranking, failures, request)
+        _report(n_done, n_inputs_failed, ranking, request, failures.path)
+        _report_bands(request, n_bad_pictures, failures.path, used=card.reads_pictures)
     return failures.n
 
 
@@ -212,14 +228,29 @@ def _check_outcome(n_done: int, failures: "FailureFile", stop: "StopRequest", re
         raise nothing_usable(failures.n, failures.first, failures.path)
 
 
-def _report(n_done: int, ranking: "Ranking | None", failures: "FailureFile", request: _Request) -> None:
+def _report(n_done: int, n_failed: int, ranking: "Ranking | None", request: _Request, listing: Path) -> None:
     where = "" if request.target is None else f" in {request.target}"
     shown = f", the largest {ranking.n} shown" if ranking is not None and ranking.n < n_done else ""
     say(f"{counted(n_done, 'crystal')} predicted{where}{shown}")
-    if failures.n:
-        say(f"{counted(failures.n, 'input')} failed: see {failures.path}")
-    if request.pictures is not None:
-        say(request.pictures.report())
+    if n_failed:
+        say(f"{counted(n_failed, 'input')} failed: see {listing}")
+
+
+def _report_bands(request: _Request, n_bad: int, listing: Path, *, used: bool) -> None:
+    """What became of computed bands and of pictures; a line for each folder."""
+    if request.ahead is not None:
+        say(request.ahead.report())
+    if request.pictures is None:
+        return
+    *lines, last = request.pictures.report()
+    if request.pictures.any_found and not used:
+        last += "; pictures are not used, nor opened, for this model sees the structure only"
+    if n_bad:
+        last += f"; {n_bad} cannot be used"
+    if n_bad or request.pictures.failures():
+        last += f"; see {listing}"
+    for line in (*lines, last):
+        say(line)
 
 
 def _writer(form: PredictFormat, out: TextIO, card: "ModelCard") -> "Writer":

@@ -99,9 +99,14 @@ def test_the_two_commands_as_typed(cifs: Path, model: Path) -> None:
     assert {row["modalities"] for row in rows} == {"structure"}
     lines = [line for line in result.stderr.splitlines() if "imgs" in line]
     assert len(lines) == 1
-    assert "3 pictures in imgs are not used" in lines[0]
-    assert "2 match a crystal" in lines[0]
-    assert "Pt.png, W.jpg, other.png" in lines[0]
+    assert lines[0].startswith("3 pictures in imgs: 2 belong to 2 crystals (2 by file name)")
+    assert "1 without a crystal (other.png)" in lines[0]
+    assert "pictures are not used, nor opened, for this model sees the structure only" in lines[0]
+    assert lines[0].endswith("; see shc.failures.csv")
+    with Path("shc.failures.csv").open(encoding="utf-8") as stream:
+        [failure] = csv.DictReader(stream)
+    assert (failure["path"], failure["stage"]) == ("imgs/other.png", "picture")
+    assert "failed" not in result.stderr
     on_the_fly = table(run("cifs", "--model", model).stdout)
     assert on_the_fly == rows
 
@@ -145,7 +150,7 @@ def test_bands_auto_of_a_feature_file_computes_nothing(cifs: Path, model: Path) 
     assert "computes nothing for a feature file" in result.stderr
     Path("auto").mkdir()
     Path("auto", "Pt.png").touch()
-    assert "1 pictures in auto are not used" in run("--bands", "./auto", "--model", model).stderr
+    assert "1 picture in auto" in run("--bands", "./auto", "--model", model).stderr
 
 
 @pytest.mark.usefixtures("cifs")
@@ -335,8 +340,8 @@ def test_a_signal_ends_after_the_batch_and_leaves_no_half_file(
     featurize(cifs)
     real = Predictor.iter_feature_file
 
-    def interrupted(self: Predictor, path: Path, *, rows: slice) -> Iterator[Predicted]:
-        for part in real(self, path, rows=rows, window=2):
+    def interrupted(self: Predictor, path: Path, **options: Any) -> Iterator[Predicted]:  # noqa: ANN401  handed on
+        for part in real(self, path, window=2, **options):
             os.kill(os.getpid(), number)
             yield part
 

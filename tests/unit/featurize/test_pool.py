@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from shc.featurize.errors import Failure
     from shc.featurize.pool import Task
+    from shc.featurize.types import CrystalRecord
 
 
 @pytest.fixture
@@ -26,10 +27,10 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Task:
 
 
 @pytest.fixture
-def make_pool(task: Task) -> Iterator[Callable[..., BatchPool]]:
-    pools: list[BatchPool] = []
+def make_pool(task: Task) -> Iterator[Callable[..., BatchPool[CrystalRecord]]]:
+    pools: list[BatchPool[CrystalRecord]] = []
 
-    def make(**options: Any) -> BatchPool:  # noqa: ANN401  handed on as they are
+    def make(**options: Any) -> BatchPool[CrystalRecord]:  # noqa: ANN401  handed on as they are
         pools.append(BatchPool(task, **options))
         return pools[-1]
 
@@ -38,14 +39,14 @@ def make_pool(task: Task) -> Iterator[Callable[..., BatchPool]]:
         pool.close(at_once=True)
 
 
-def run(pool: BatchPool, *batches: str) -> list[list[Failure]]:
+def run(pool: BatchPool[CrystalRecord], *batches: str) -> list[list[Failure]]:
     tickets = [pool.submit([Path(name) for name in batch.split()]) for batch in batches]
     results = [pool.collect(ticket) for ticket in tickets]
     assert all(result is not None for result in results)
     return [result[1] for result in results if result is not None]
 
 
-def test_dead_worker_costs_only_the_file_that_killed_it(make_pool: Callable[..., BatchPool]) -> None:
+def test_dead_worker_costs_only_the_file_that_killed_it(make_pool: Callable[..., BatchPool[CrystalRecord]]) -> None:
     results = run(make_pool(workers=1), "a b", "c kill d", "e f", "g")
     names = [[failure.path for failure in result] for result in results]
     assert names == [["a", "b"], ["c", "kill", "d"], ["e", "f"], ["g"]]
@@ -57,7 +58,7 @@ def test_dead_worker_costs_only_the_file_that_killed_it(make_pool: Callable[...,
     assert all(f.stage == "read" and f.error != str(os.getpid()) for f in survivors)
 
 
-def test_hanging_file_is_given_up(make_pool: Callable[..., BatchPool]) -> None:
+def test_hanging_file_is_given_up(make_pool: Callable[..., BatchPool[CrystalRecord]]) -> None:
     results = run(make_pool(workers=1, file_timeout=2.0), "a hang b", "c")
     assert [failure.path for failure in results[0]] == ["a", "hang", "b"]
     assert results[0][1].error == "not done after 2 s"
@@ -65,7 +66,7 @@ def test_hanging_file_is_given_up(make_pool: Callable[..., BatchPool]) -> None:
     assert [failure.path for failure in results[1]] == ["c"]
 
 
-def test_a_file_that_hangs_alone_is_not_tried_again(make_pool: Callable[..., BatchPool]) -> None:
+def test_a_file_that_hangs_alone_is_not_tried_again(make_pool: Callable[..., BatchPool[CrystalRecord]]) -> None:
     pool = make_pool(workers=1, file_timeout=2.0)
     [[failure]] = run(pool, "hang")
     assert (failure.path, failure.error) == ("hang", "not done after 2 s")
@@ -73,7 +74,7 @@ def test_a_file_that_hangs_alone_is_not_tried_again(make_pool: Callable[..., Bat
 
 
 def test_workers_use_one_thread_and_the_parents_setting_is_kept(
-    make_pool: Callable[..., BatchPool], monkeypatch: pytest.MonkeyPatch
+    make_pool: Callable[..., BatchPool[CrystalRecord]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
@@ -83,7 +84,7 @@ def test_workers_use_one_thread_and_the_parents_setting_is_kept(
     assert "MKL_NUM_THREADS" not in os.environ
 
 
-def test_any_executor_will_do_and_is_left_open(make_pool: Callable[..., BatchPool]) -> None:
+def test_any_executor_will_do_and_is_left_open(make_pool: Callable[..., BatchPool[CrystalRecord]]) -> None:
     with ThreadPoolExecutor(2) as threads:
         pool = make_pool(executor=threads)
         results = run(pool, "a b", "c")
@@ -108,12 +109,12 @@ class Broken(Executor):
         return future
 
 
-def test_broken_executor_of_the_caller_is_replaced(make_pool: Callable[..., BatchPool]) -> None:
+def test_broken_executor_of_the_caller_is_replaced(make_pool: Callable[..., BatchPool[CrystalRecord]]) -> None:
     results = run(make_pool(executor=Broken(), workers=1), "a", "b c")
     assert [[f.path for f in result] for result in results] == [["a"], ["b", "c"]]
 
 
-def test_broken_pool_is_not_mended_when_the_run_is_stopped(make_pool: Callable[..., BatchPool]) -> None:
+def test_broken_pool_is_not_mended_when_the_run_is_stopped(make_pool: Callable[..., BatchPool[CrystalRecord]]) -> None:
     stop = StopRequest()
     pool = make_pool(executor=Broken(), stop=stop)
     ticket = pool.submit([Path("a")])

@@ -13,7 +13,7 @@ import pytest
 from shc.featurize.config import BANDS_AUTO, FeaturizeConfig
 from shc.featurize.electronic.codec import encode
 from shc.featurize.errors import ExitCode, ShcError
-from shc.featurize.store import FeatureFile, FeatureHeader
+from shc.featurize.store import SCHEMA_VERSION, FeatureFile, FeatureHeader
 from shc.featurize.store_merge import merge_feature_files
 from shc.featurize.store_writer import FeatureWriter
 
@@ -76,7 +76,7 @@ def test_the_file_says_what_it_holds(tmp_path: Path, record_factory: RecordFacto
         assert data[...].tobytes() == b"".join(record.bands for record in records)
         assert offsets[:3].tolist() == [0, 0, len(records[1].bands)]
         assert data.attrs["unit"] == "1"
-        assert h5.attrs["schema_version"] == 2
+        assert h5.attrs["schema_version"] == SCHEMA_VERSION
     header = FeatureFile.open(path).header
     assert (header.config.bands, header.bands_version) == (BANDS_AUTO, 1)
     with pytest.raises(IndexError):

@@ -1,0 +1,1 @@
+"""Pictures of band structures from any source, brought to the one form that the model reads."""

@@ -1,0 +1,129 @@
+"""What is drawn in a panel and is no band: ticks that point inwards, legends, notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from shc.kernels.picture_lines import frames, join_segments, segments
+from shc.kernels.picture_parts import close_gaps, keep_parts, parts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LONGEST_TICK: Final = 0.08
+"""As a part of the panel's width or height."""
+_THICKEST_TICK: Final = 8
+"""Pixels."""
+_LEAST_TICKS: Final = 3
+"""So many ticks of one length show that they are ticks."""
+_LETTER: Final = 0.08
+"""Largest letter, as a part of the panel's height."""
+_DASH: Final = 7.0
+"""Longest dash, in widths of a stroke."""
+_LEAST_DASHES: Final = 60
+"""So many dots or dashes make bands."""
+_MOST_LETTERS: Final = 80
+"""With more parts like letters the bands are drawn with dashes or dots."""
+
+
+def erase_ticks(mask: NDArray[np.uint8]) -> None:
+    """Take ticks that point inwards off all four sides.
+
+    Args:
+        mask: ``[h, w]`` ink of a panel; changed in place.
+    """
+    for turned in (mask, mask[:, ::-1], mask.T, mask.T[:, ::-1]):
+        _erase_left_ticks(turned)
+
+
+def _erase_left_ticks(mask: NDArray[np.uint8]) -> None:
+    """Take short level strokes of equal length off the left side."""
+    longest = round(_LONGEST_TICK * mask.shape[1])
+    near = mask[:, 1 : longest + 2] > 0
+    length = np.where(near.all(axis=1), 0, np.argmin(near, axis=1))
+    rows = np.flatnonzero(length >= 3)
+    ticks = []
+    for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        lengths = length[group]
+        if 0 < group.size <= _THICKEST_TICK and lengths.max() - lengths.min() <= 2:
+            ticks.append((int(group[0]), int(group[-1]) + 1, int(lengths.max())))
+    for first, end, size in ticks:
+        if sum(abs(other - size) <= 1 for _, _, other in ticks) >= _LEAST_TICKS:
+            mask[first:end, : size + 2] = 0
+
+
+def erase_legends(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Take framed boxes inside the panel off, with all that is in them.
+
+    Args:
+        rgb: ``[h, w, 3]`` the panel.
+        distance: ``[h, w]`` distance from the background.
+        mask: ``[h, w]`` ink; changed in place.
+    """
+    height, width = mask.shape
+    sides = []
+    for upright, shortest, most in ((False, 30, 0.7 * width), (True, 14, 0.6 * height)):
+        runs = segments(rgb, distance, upright, 24, (2, 6), shortest)
+        lines = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
+        thin = (lines[:, 1] - lines[:, 0] < _THICKEST_TICK) & (lines[:, 3] - lines[:, 2] < most)
+        sides.append(lines[thin])
+    for left, top, right, bottom, closed in frames(sides[0], sides[1], 6, 12):
+        if closed == 4 and _is_legend(mask, left, top, right, bottom):
+            mask[max(0, top - 4) : bottom + 4, max(0, left - 4) : right + 4] = 0
+
+
+def _is_legend(mask: NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> bool:
+    """Whether a rectangle has ink all around it, little just inside of that, and some within."""
+    if right - left < 40 or bottom - top < 14:
+        return False
+    inner = mask[top + 2 : bottom - 2, left + 2 : right - 2]
+    rows, columns = slice(top + 4, bottom - 4), slice(left + 4, right - 4)
+    around = (
+        mask[max(0, top - 2) : top + 1, columns].any(axis=0),
+        mask[bottom - 1 : bottom + 2, columns].any(axis=0),
+        mask[rows, max(0, left - 2) : left + 1].any(axis=1),
+        mask[rows, right - 1 : right + 2].any(axis=1),
+    )
+    padding = (inner[:2], inner[-2:], inner[:, :2], inner[:, -2:])
+    return bool(
+        inner.any() and all(side.mean() > 0.85 for side in around) and all(side.mean() < 0.1 for side in padding)
+    )
+
+
+def erase_notes(mask: NDArray[np.uint8], distance: NDArray[np.uint8], stroke: float) -> None:
+    """Take words off, parts as high as letters that stand side by side; or join the bands if those are dots or dashes.
+
+    Args:
+        mask: ``[h, w]`` ink; changed in place.
+        distance: ``[h, w]`` distance from the background; changed where bands are joined.
+        stroke: Width of a stroke, pixels; dots and dashes of bands are not much higher.
+    """
+    number, boxes = parts(mask)
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    short = np.maximum(width, height) <= _DASH * stroke
+    if short.sum() > _LEAST_DASHES and boxes[short, 4].sum() > 0.5 * boxes[:, 4].sum():
+        close_gaps(mask, distance, round(2.0 * stroke))
+        return
+    largest = max(12.0, _LETTER * mask.shape[0])
+    letter = (height > max(5.0, 2.2 * stroke)) & (height < largest) & (width < 1.5 * largest)
+    inside = (boxes[:, 0] > 1) & (boxes[:, 2] < mask.shape[1] - 1)
+    found = np.flatnonzero(letter & inside)
+    if not 1 < found.size <= _MOST_LETTERS:
+        return
+    word = np.zeros(len(boxes), np.bool_)
+    for k in found:
+        for j in found:
+            if j != k and _side_by_side(boxes[k], boxes[j]):
+                word[k] = True
+    keep_parts(mask, number, ~word)
+
+
+def _side_by_side(one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
+    """Whether two parts may be letters of one word."""
+    heights = int(one[3] - one[1]), int(other[3] - other[1])
+    shared = min(one[3], other[3]) - max(one[1], other[1])
+    apart = max(one[0], other[0]) - min(one[2], other[2])
+    alike = max(heights) < 2 * min(heights)
+    return bool(alike and shared > 0.5 * min(heights) and -2 <= apart < 0.6 * max(heights))

@@ -1,0 +1,99 @@
+"""Text in pictures: connected patches of ink, and how well a line of glyphs fits a text."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@njit(cache=True, nogil=True)
+def ink_boxes(ink: NDArray[np.float32], threshold: float) -> NDArray[np.int32]:
+    """Find the patches of ink that hang together over sides or corners.
+
+    Args:
+        ink: ``[H, W]``.
+        threshold: A pixel belongs to a patch if its ink is above this.
+
+    Returns:
+        ``[n, 5]`` left, top, right, bottom (the last two exclusive) and number of pixels of every patch, in the order
+        of their first pixel, row by row.
+    """
+    height, width = ink.shape
+    seen = np.zeros((height, width), np.bool_)
+    stack = np.empty(height * width, np.int32)
+    boxes = np.empty((16, 5), np.int32)
+    count = 0
+    for row in range(height):
+        for column in range(width):
+            if seen[row, column] or not ink[row, column] > threshold:
+                continue
+            if count == boxes.shape[0]:
+                larger = np.empty((2 * count, 5), np.int32)
+                larger[:count] = boxes
+                boxes = larger
+            seen[row, column] = True
+            stack[0] = row * width + column
+            size, area = 1, 0
+            left, right, bottom = column, column, row
+            while size > 0:
+                size -= 1
+                y, x = divmod(stack[size], width)
+                area += 1
+                left, right, bottom = min(left, x), max(right, x), max(bottom, y)
+                for v in range(max(0, y - 1), min(height, y + 2)):
+                    for u in range(max(0, x - 1), min(width, x + 2)):
+                        if not seen[v, u] and ink[v, u] > threshold:
+                            seen[v, u] = True
+                            stack[size] = v * width + u
+                            size += 1
+            boxes[count, 0], boxes[count, 1], boxes[count, 2] = left, row, right + 1
+            boxes[count, 3], boxes[count, 4] = bottom + 1, area
+            count += 1
+    return boxes[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def text_likelihood(log_probability: NDArray[np.float32], text: NDArray[np.int64]) -> float:
+    """Log probability that columns of a line spell a text.
+
+    Every column holds one glyph or none (class 0); a run of the same glyph counts once. The sum runs over all ways to
+    spell the text (Graves et al., ICML 2006, eqs. 5 to 8).
+
+    Args:
+        log_probability: ``[n_columns, n_classes]`` natural logarithms.
+        text: ``[n]`` classes, none of them 0.
+
+    Returns:
+        Natural logarithm; minus infinity if the line is too short for the text.
+    """
+    n_states = 2 * text.size + 1
+    state = np.full(n_states, -np.inf)
+    state[0] = 0.0
+    for column in range(log_probability.shape[0]):
+        for s in range(n_states - 1, -1, -1):
+            glyph = text[s // 2] if s % 2 == 1 else 0
+            best = state[s]
+            if column == 0:
+                # The walk starts at the first gap or at the first glyph.
+                best = 0.0 if s < 2 else -np.inf
+                state[s] = best + log_probability[0, glyph]
+                continue
+            one = state[s - 1] if s >= 1 else -np.inf
+            two = state[s - 2] if s >= 3 and s % 2 == 1 and text[s // 2] != text[s // 2 - 1] else -np.inf
+            top = max(best, one, two)
+            if top == -np.inf:
+                continue
+            total = math.exp(best - top) + math.exp(one - top) + math.exp(two - top)
+            state[s] = top + math.log(total) + log_probability[column, glyph]
+    total = state[n_states - 1]
+    if n_states > 1:
+        top = max(total, state[n_states - 2])
+        if top > -np.inf:
+            total = top + math.log(math.exp(total - top) + math.exp(state[n_states - 2] - top))
+    return float(total)

@@ -1,0 +1,273 @@
+"""Loops over the pixels of a figure: colours, distance from the background, boxes of one colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COLOUR_BITS = 4
+"""Bits of each channel that tell apart the colours of a histogram."""
+
+
+@njit(cache=True, nogil=True)
+def reduce_picture(rgb: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Average square blocks of pixels; what does not fill a block at the right and lower edge is left out.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        factor: Side of a block, pixels.
+
+    Returns:
+        ``[H // factor, W // factor, 3]``.
+    """
+    height, width = rgb.shape[0] // factor, rgb.shape[1] // factor
+    small = np.empty((height, width, 3), np.uint8)
+    total = np.empty((width, 3), np.uint32)
+    area = factor * factor
+    for row in range(height):
+        total[:] = 0
+        for y in range(row * factor, (row + 1) * factor):
+            for column in range(width):
+                for x in range(column * factor, (column + 1) * factor):
+                    total[column, 0] += rgb[y, x, 0]
+                    total[column, 1] += rgb[y, x, 1]
+                    total[column, 2] += rgb[y, x, 2]
+        for column in range(width):
+            for channel in range(3):
+                small[row, column, channel] = (total[column, channel] + area // 2) // area
+    return small
+
+
+@njit(cache=True, nogil=True)
+def colour_histogram(rgb: NDArray[np.uint8], step: int) -> NDArray[np.int64]:
+    """Count colours, ``COLOUR_BITS`` a channel, and add up what they are in full.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        step: Every so manyth row and column is looked at.
+
+    Returns:
+        ``[4096, 4]`` number of pixels and sums of red, green and blue.
+    """
+    shift = 8 - COLOUR_BITS
+    counts = np.zeros((1 << (3 * COLOUR_BITS), 4), np.int64)
+    for y in range(0, rgb.shape[0], step):
+        for x in range(0, rgb.shape[1], step):
+            red, green, blue = np.int64(rgb[y, x, 0]), np.int64(rgb[y, x, 1]), np.int64(rgb[y, x, 2])
+            index = (((red >> shift) << COLOUR_BITS | (green >> shift)) << COLOUR_BITS) | (blue >> shift)
+            counts[index, 0] += 1
+            counts[index, 1] += red
+            counts[index, 2] += green
+            counts[index, 3] += blue
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def contrast(rgb: NDArray[np.uint8], backgrounds: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Distance of every pixel from the nearest background: the largest difference of a channel.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        backgrounds: ``[n, 3]`` colours.
+
+    Returns:
+        ``[H, W]``.
+    """
+    height, width = rgb.shape[:2]
+    distance = np.empty((height, width), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            red, green, blue = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
+            nearest = np.int32(255)
+            for k in range(backgrounds.shape[0]):
+                away = max(
+                    abs(red - np.int32(backgrounds[k, 0])),
+                    abs(green - np.int32(backgrounds[k, 1])),
+                    abs(blue - np.int32(backgrounds[k, 2])),
+                )
+                nearest = min(nearest, away)
+            distance[y, x] = nearest
+    return distance
+
+
+@njit(cache=True, nogil=True)
+def colour_box(rgb: NDArray[np.uint8], colour: NDArray[np.uint8], tolerance: int) -> tuple[int, int, int, int, int]:
+    """The rectangle that one colour fills.
+
+    It takes the rows and columns with more than a quarter as much of the colour as any; of several rectangles the
+    first that is nearly as wide as the widest.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        colour: ``[3]``.
+        tolerance: Largest difference of a channel.
+
+    Returns:
+        Left, top, right and bottom, the last two exclusive, and the number of pixels of the colour in these columns.
+    """
+    height, width = rgb.shape[:2]
+    rows, columns = np.zeros(height, np.int64), np.zeros(width, np.int64)
+    red, green, blue = np.int32(colour[0]), np.int32(colour[1]), np.int32(colour[2])
+    for y in range(height):
+        for x in range(width):
+            away = max(
+                abs(np.int32(rgb[y, x, 0]) - red),
+                abs(np.int32(rgb[y, x, 1]) - green),
+                abs(np.int32(rgb[y, x, 2]) - blue),
+            )
+            if away <= tolerance:
+                rows[y] += 1
+                columns[x] += 1
+    left, right = _first_long(columns)
+    top, bottom = _first_long(rows)
+    return left, top, right, bottom, columns[left:right].sum()
+
+
+@njit(cache=True, nogil=True)
+def _first_long(counts: NDArray[np.int64]) -> tuple[int, int]:
+    """The first stretch of large counts that is nearly as long as the longest; small gaps do not end it."""
+    gap = max(2, counts.size // 50)
+    starts, ends = np.zeros(counts.size, np.int64), np.zeros(counts.size, np.int64)
+    n, least = 0, counts.max() / 4
+    for k in range(counts.size):
+        if counts[k] <= least:
+            continue
+        if n and k - ends[n - 1] <= gap:
+            ends[n - 1] = k + 1
+        else:
+            starts[n], ends[n] = k, k + 1
+            n += 1
+    longest = 0
+    for k in range(n):
+        longest = max(longest, ends[k] - starts[k])
+    for k in range(n):
+        if 5 * (ends[k] - starts[k]) >= 3 * longest:
+            return starts[k], ends[k]
+    return 0, 0
+
+
+@njit(cache=True, nogil=True)
+def filled_pixels(rgb: NDArray[np.uint8], colour: NDArray[np.uint8], tolerance: int, reach: int) -> tuple[int, int]:
+    """Count what has a colour and what of it lies within areas of it; every second row and column is looked at.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        colour: ``[3]``.
+        tolerance: Largest difference of a channel.
+        reach: A pixel lies within if those so far above, below, left and right of it have the colour too.
+
+    Returns:
+        Pixels within areas, and all of the colour.
+    """
+    height, width = rgb.shape[:2]
+    total, within = 0, 0
+    for y in range(reach, height - reach, 2):
+        for x in range(reach, width - reach, 2):
+            if not _near(rgb, y, x, colour, tolerance):
+                continue
+            total += 1
+            within += (
+                _near(rgb, y - reach, x, colour, tolerance)
+                and _near(rgb, y + reach, x, colour, tolerance)
+                and _near(rgb, y, x - reach, colour, tolerance)
+                and _near(rgb, y, x + reach, colour, tolerance)
+            )
+    return within, total
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _near(rgb: NDArray[np.uint8], y: int, x: int, colour: NDArray[np.uint8], tolerance: int) -> bool:
+    """Whether a pixel has a colour."""
+    away = np.int32(0)
+    for channel in range(3):
+        away = max(away, abs(np.int32(rgb[y, x, channel]) - np.int32(colour[channel])))
+    return bool(away <= tolerance)
+
+
+@njit(cache=True, nogil=True)
+def blob_boxes(distance: NDArray[np.uint8], threshold: int, cell: int) -> NDArray[np.int32]:
+    """Put ink that lies close together into rectangles.
+
+    Args:
+        distance: ``[H, W]`` from ``contrast``.
+        threshold: Least distance of ink from the background.
+        cell: Ink in squares of this side that touch belongs together, pixels.
+
+    Returns:
+        ``[n, 4]`` left, top, right and bottom of the ink of every group, the last two exclusive.
+    """
+    rows, columns = -(-distance.shape[0] // cell), -(-distance.shape[1] // cell)
+    box = np.empty((rows, columns, 4), np.int32)
+    inked = np.zeros((rows, columns), np.bool_)
+    for y in range(distance.shape[0]):
+        for x in range(distance.shape[1]):
+            if distance[y, x] < threshold:
+                continue
+            row, column = y // cell, x // cell
+            if not inked[row, column]:
+                inked[row, column] = True
+                box[row, column, 0] = x
+                box[row, column, 1] = y
+                box[row, column, 2] = x + 1
+                box[row, column, 3] = y + 1
+            box[row, column, 0] = min(box[row, column, 0], x)
+            box[row, column, 2] = max(box[row, column, 2], x + 1)
+            box[row, column, 3] = y + 1
+    found = np.empty((rows * columns, 4), np.int32)
+    stack = np.empty((rows * columns, 2), np.int32)
+    n = 0
+    for row in range(rows):
+        for column in range(columns):
+            if not inked[row, column]:
+                continue
+            found[n] = box[row, column]
+            stack[0, 0], stack[0, 1], size = row, column, 1
+            inked[row, column] = False
+            while size:
+                size -= 1
+                y, x = stack[size]
+                found[n, 0] = min(found[n, 0], box[y, x, 0])
+                found[n, 1] = min(found[n, 1], box[y, x, 1])
+                found[n, 2] = max(found[n, 2], box[y, x, 2])
+                found[n, 3] = max(found[n, 3], box[y, x, 3])
+                for near in range(max(0, y - 1), min(rows, y + 2)):
+                    for beside in range(max(0, x - 1), min(columns, x + 2)):
+                        if inked[near, beside]:
+                            inked[near, beside] = False
+                            stack[size, 0], stack[size, 1] = near, beside
+                            size += 1
+            n += 1
+    return found[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def column_counts(distance: NDArray[np.uint8], threshold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the ink of every column; rows that are ink nearly all along are left out.
+
+    Args:
+        distance: ``[H, W]`` from ``contrast``.
+        threshold: Least distance of ink from the background.
+
+    Returns:
+        ``[W]`` pixels of ink, and ``[W]`` runs of ink.
+    """
+    height, width = distance.shape
+    pixels, runs = np.zeros(width, np.int64), np.zeros(width, np.int64)
+    above = np.zeros(width, np.bool_)
+    for y in range(height):
+        count = 0
+        for x in range(width):
+            count += distance[y, x] >= threshold
+        if 5 * count > 4 * width:
+            continue
+        for x in range(width):
+            inked = distance[y, x] >= threshold
+            pixels[x] += inked
+            runs[x] += inked and not above[x]
+            above[x] = inked
+    return pixels, runs

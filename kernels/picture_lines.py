@@ -1,0 +1,182 @@
+"""Straight lines of a figure along its rows or columns: frames, grids, markers of levels and points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COLOUR_TOLERANCE = 40
+"""Largest difference of a channel along a line of one colour."""
+MAX_SEGMENTS = 4096
+"""So many runs are found at most."""
+
+
+@njit(cache=True, nogil=True)
+def segments(
+    rgb: NDArray[np.uint8],
+    distance: NDArray[np.uint8],
+    upright: bool,
+    threshold: int,
+    gaps: tuple[int, int],
+    min_length: int,
+) -> NDArray[np.int32]:
+    """Long runs of one colour other than the background, one pixel thick.
+
+    A run takes the colour of its first pixel and follows it where it changes little. It goes on behind a few pixels of
+    background and behind more of other ink, which may be what crosses it, but no more than it had of its colour.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        distance: ``[H, W]`` from ``contrast``.
+        upright: Whether to follow columns instead of rows.
+        threshold: Least distance from the background.
+        gaps: Most pixels of background, and most pixels of anything else than the colour.
+        min_length: Pixels; at least half of them have the colour.
+
+    Returns:
+        ``[n, 4]`` row (or column), first and last pixel along it, and number of pixels with the colour; sorted by
+        where the runs end. No more than ``MAX_SEGMENTS``.
+    """
+    height, width = distance.shape
+    lanes = width if upright else height
+    length = height if upright else width
+    first = np.full(lanes, -1, np.int32)
+    last = np.zeros(lanes, np.int32)
+    count = np.zeros(lanes, np.int32)
+    blank = np.zeros(lanes, np.int32)
+    colour = np.zeros((lanes, 3), np.int32)
+    found = np.empty((MAX_SEGMENTS, 4), np.int32)
+    n = 0
+    for y in range(height):
+        for x in range(width):
+            lane, at = (x, y) if upright else (y, x)
+            inked = distance[y, x] >= threshold
+            if first[lane] < 0 and not inked:
+                continue
+            if first[lane] >= 0:
+                fits = False
+                if inked:
+                    blank[lane] = 0
+                    red, green, blue = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
+                    away = max(
+                        abs(red - colour[lane, 0] // 4),
+                        abs(green - colour[lane, 1] // 4),
+                        abs(blue - colour[lane, 2] // 4),
+                    )
+                    if away <= COLOUR_TOLERANCE:
+                        fits = True
+                        last[lane] = at
+                        count[lane] += 1
+                        colour[lane, 0] += red - colour[lane, 0] // 4
+                        colour[lane, 1] += green - colour[lane, 1] // 4
+                        colour[lane, 2] += blue - colour[lane, 2] // 4
+                else:
+                    blank[lane] += 1
+                over = not fits and (blank[lane] > gaps[0] or at - last[lane] > min(gaps[1], count[lane]))
+                if over or at == length - 1:
+                    run = last[lane] - first[lane] + 1
+                    if run >= min_length and 2 * count[lane] >= run and n < MAX_SEGMENTS:
+                        found[n, 0] = lane
+                        found[n, 1] = first[lane]
+                        found[n, 2] = last[lane]
+                        found[n, 3] = count[lane]
+                        n += 1
+                    first[lane] = -1
+            if first[lane] < 0 and inked:
+                first[lane], last[lane], count[lane], blank[lane] = at, at, 1, 0
+                for channel in range(3):
+                    colour[lane, channel] = 4 * np.int32(rgb[y, x, channel])
+    return found[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def join_segments(runs: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Put runs side by side that start and end alike together to lines with a thickness.
+
+    Args:
+        runs: ``[n, 4]`` from ``segments``, sorted by row (or column).
+
+    Returns:
+        ``[m, 4]`` first and last row (or column), first and last pixel along it: the outermost of all runs.
+    """
+    lines = np.empty((runs.shape[0], 4), np.int32)
+    m = 0
+    for k in range(runs.shape[0]):
+        lane, start, end = runs[k, 0], runs[k, 1], runs[k, 2]
+        joined = False
+        for j in range(m - 1, -1, -1):
+            if lines[j, 1] < lane - 1:
+                continue
+            apart = abs(start - lines[j, 2]) + abs(end - lines[j, 3])
+            if 8 * apart <= max(end - start, lines[j, 3] - lines[j, 2]):
+                lines[j, 1] = lane
+                lines[j, 2] = min(lines[j, 2], start)
+                lines[j, 3] = max(lines[j, 3], end)
+                joined = True
+                break
+        if not joined:
+            lines[m, 0] = lane
+            lines[m, 1] = lane
+            lines[m, 2] = start
+            lines[m, 3] = end
+            m += 1
+    return lines[:m].copy()
+
+
+@njit(cache=True, nogil=True)
+def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min_side: int) -> NDArray[np.int32]:
+    """Rectangles between two level lines: the widest that upright lines close, or that the level lines span.
+
+    Args:
+        level: ``[n, 4]`` level lines from ``join_segments``.
+        upright: ``[m, 4]`` upright lines.
+        slack: How far lines may miss a corner, pixels.
+        min_side: Least height and width, pixels.
+
+    Returns:
+        ``[k, 5]`` left, top, right and bottom of what lies inside the lines, the last two exclusive, and how many of
+        the four sides are lines.
+    """
+    found = np.empty((level.shape[0] * level.shape[0], 5), np.int32)
+    k = 0
+    for upper in range(level.shape[0]):
+        for lower in range(level.shape[0]):
+            top, bottom = level[upper, 1] + 1, level[lower, 0]
+            if bottom - top < min_side:
+                continue
+            start = max(level[upper, 2], level[lower, 2])
+            end = min(level[upper, 3], level[lower, 3])
+            if end - start < min_side:
+                continue
+            first, last = -1, -1
+            for side in range(upright.shape[0]):
+                # A side ends where the level lines are; only labels may follow below.
+                if abs(upright[side, 2] - top) > slack or not -slack <= upright[side, 3] - bottom <= 3 * slack:
+                    continue
+                if first < 0 or abs(upright[side, 1] - start) < abs(upright[first, 1] - start):
+                    first = side
+                if last < 0 or abs(upright[side, 0] - end) < abs(upright[last, 0] - end):
+                    last = side
+            if first < 0:
+                continue
+            sides = 4
+            left, right = upright[first, 1] + 1, upright[last, 0]
+            # A level line may start early, with a tick and its label, but does not end late.
+            if abs(left - start) > max(slack, (end - start) // 6):
+                left, sides = start, sides - 1
+            if abs(right - end) > slack:
+                right, sides = end + 1, sides - 1
+            if sides == 2 or right - left < min_side:
+                continue
+            found[k, 0] = left
+            found[k, 1] = top
+            found[k, 2] = right
+            found[k, 3] = bottom
+            found[k, 4] = sides
+            k += 1
+    return found[:k].copy()

@@ -1,0 +1,273 @@
+"""Strokes of a figure, whatever their width, redrawn as strokes of the standard width.
+
+Runs of ink down the columns give the middle of bands that run along, runs along the rows give that of steep ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_STEPS = 4
+"""Widths of strokes are told apart by this part of a pixel."""
+_MAX_WIDTH = 64
+
+
+@njit(cache=True, nogil=True)
+def ink_mask(distance: NDArray[np.uint8], floor: int) -> NDArray[np.uint8]:
+    """Ink against background: at least half as far from the background as anything two pixels around.
+
+    So pale strokes are ink, and the soft edges of dark ones are not.
+
+    Args:
+        distance: ``[H, W]`` distance from the background.
+        floor: Least distance of ink.
+
+    Returns:
+        ``[H, W]`` 1 is ink, 0 is none.
+    """
+    height, width = distance.shape
+    mask = np.zeros((height, width), np.uint8)
+    tall = np.empty(width, np.uint8)
+    for y in range(height):
+        tall[:] = distance[y]
+        for near in range(max(0, y - 2), min(height, y + 3)):
+            for x in range(width):
+                tall[x] = max(tall[x], distance[near, x])
+        for x in range(width):
+            value = np.int32(distance[y, x])
+            if value < floor:
+                continue
+            highest = np.int32(0)
+            for near in range(max(0, x - 2), min(width, x + 3)):
+                highest = max(highest, np.int32(tall[near]))
+            mask[y, x] = 2 * value >= highest
+    return mask
+
+
+@njit(cache=True, nogil=True)
+def run_lengths(mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Length of the run of ink that every pixel belongs to.
+
+    Args:
+        mask: ``[H, W]`` 1 is ink.
+
+    Returns:
+        ``[H, W]`` down the columns and ``[H, W]`` along the rows; 0 where there is no ink.
+    """
+    height, width = mask.shape
+    down = np.zeros((height, width), np.uint16)
+    along = np.zeros((height, width), np.uint16)
+    for y in range(height):
+        start = 0
+        for x in range(width):
+            if mask[y, x]:
+                down[y, x] = 1 if y == 0 else down[y - 1, x] + 1
+            else:
+                if start < x:
+                    along[y, start:x] = x - start
+                start = x + 1
+        along[y, start:] = width - start
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            if down[y, x] and down[y + 1, x]:
+                down[y, x] = down[y + 1, x]
+    return down, along
+
+
+@njit(cache=True, nogil=True)
+def _edges(distance: NDArray[np.uint8], upright: bool, lane: int, start: int, end: int) -> tuple[float, float]:
+    """Where a run of ink really starts and ends, from how dark the pixels at its ends and beyond are."""
+    length = distance.shape[0] if upright else distance.shape[1]
+    one = distance[:, lane] if upright else distance[lane]
+    dark = max(one[start], one[min(start + 1, end - 1)], one[min(start + 2, end - 1)])
+    low = start + 1.0 - one[start] / dark
+    if start > 0:
+        low -= min(one[start - 1], 0.5 * dark) / dark
+    dark = max(one[end - 1], one[max(end - 2, start)], one[max(end - 3, start)])
+    high = end - 1.0 + one[end - 1] / dark
+    if end < length:
+        high += min(one[end], 0.5 * dark) / dark
+    return low, max(high, low)
+
+
+@njit(cache=True, nogil=True)
+def find_runs(
+    distance: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    down: NDArray[np.uint16],
+    along: NDArray[np.uint16],
+    upright: bool,
+) -> NDArray[np.float32]:
+    """Runs of ink across strokes.
+
+    Args:
+        distance: ``[H, W]`` distance from the background.
+        mask: ``[H, W]`` 1 is ink.
+        down: ``[H, W]`` from ``run_lengths``.
+        along: ``[H, W]`` from ``run_lengths``.
+        upright: Whether to take runs down the columns, for strokes that run along, instead of the other way round.
+
+    Returns:
+        ``[n, 4]`` column (or row), start and end of the run, width of the stroke across; pixels.
+    """
+    height, width = mask.shape
+    lanes = width if upright else height
+    runs = np.empty((mask.size // 2 + lanes, 4), np.float32)
+    n = 0
+    for y in range(height):
+        for x in range(width):
+            if not mask[y, x]:
+                continue
+            if upright:
+                if y > 0 and mask[y - 1, x]:
+                    continue
+                start, size, lane = y, np.int64(down[y, x]), x
+                across = np.int64(along[y + size // 2, x])
+            else:
+                if x > 0 and mask[y, x - 1]:
+                    continue
+                start, size, lane = x, np.int64(along[y, x]), y
+                across = np.int64(down[y, x + size // 2])
+            if size > 1.3 * across + 1.0:
+                continue
+            low, high = _edges(distance, upright, lane, start, start + size)
+            thick = max(high - low, 0.25)
+            runs[n, 0] = lane
+            runs[n, 1] = low
+            runs[n, 2] = high
+            runs[n, 3] = thick * across / math.sqrt(thick * thick + across * across)
+            n += 1
+    return runs[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def without_spurs(runs: NDArray[np.float32], lanes: int, shortest: float) -> NDArray[np.float32]:
+    """Leave out what runs on for less than its width, such as the bumps of lines that are rows of dots.
+
+    Args:
+        runs: ``[n, 4]`` from ``find_runs``.
+        lanes: Number of columns (or rows).
+        shortest: Least length of what is kept, as a part of its width.
+
+    Returns:
+        ``[m, 4]`` sorted by column (or row).
+    """
+    n = runs.shape[0]
+    start = np.zeros(lanes + 1, np.int64)
+    for k in range(n):
+        start[int(runs[k, 0]) + 1] += 1
+    start = np.cumsum(start)
+    fill = start.copy()
+    ordered = np.empty_like(runs)
+    for k in range(n):
+        lane = int(runs[k, 0])
+        ordered[fill[lane]] = runs[k]
+        fill[lane] += 1
+    before, after = np.ones(n, np.int32), np.ones(n, np.int32)
+    for lane in range(1, lanes):
+        j = start[lane - 1]
+        for k in range(start[lane], start[lane + 1]):
+            while j < start[lane] and ordered[j, 2] < ordered[k, 1]:
+                j += 1
+            i = j
+            while i < start[lane] and ordered[i, 1] <= ordered[k, 2]:
+                before[k] = max(before[k], before[i] + 1)
+                i += 1
+    for lane in range(lanes - 2, -1, -1):
+        j = start[lane + 1]
+        for k in range(start[lane], start[lane + 1]):
+            while j < start[lane + 2] and ordered[j, 2] < ordered[k, 1]:
+                j += 1
+            i = j
+            while i < start[lane + 2] and ordered[i, 1] <= ordered[k, 2]:
+                after[k] = max(after[k], after[i] + 1)
+                i += 1
+    m = 0
+    for k in range(n):
+        if before[k] + after[k] - 1 >= shortest * ordered[k, 3]:
+            ordered[m] = ordered[k]
+            m += 1
+    return ordered[:m].copy()
+
+
+@njit(cache=True, nogil=True)
+def width_counts(widths: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How often strokes have which width.
+
+    Args:
+        widths: ``[n]`` pixels.
+
+    Returns:
+        ``[m]`` numbers of strokes, four widths a pixel.
+    """
+    counts = np.zeros(_STEPS * _MAX_WIDTH, np.int64)
+    for width in widths:
+        counts[min(counts.size - 1, int(width * _STEPS))] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def paint(
+    nearest: NDArray[np.float32],
+    runs: NDArray[np.float32],
+    upright: bool,
+    place: NDArray[np.float64],
+    stroke: float,
+    reach: float,
+) -> None:
+    """Draw the middle of runs with a pen: note how near every pixel comes to it.
+
+    Args:
+        nearest: ``[size, size]`` squared distance of a pixel's centre from the nearest stroke; lowered in place.
+        runs: ``[n, 4]`` from ``find_runs``.
+        upright: As for ``find_runs``.
+        place: ``[4]`` column of the left edge, columns per pixel, row of the upper edge, rows per pixel of the picture
+            that is drawn, in pixels of the figure.
+        stroke: Width of a single stroke in the figure, pixels; of what is wider, the edges are drawn and what is
+            between them.
+        reach: Distance within which a pixel is drawn on.
+    """
+    for k in range(runs.shape[0]):
+        lane, low, high, width = runs[k]
+        single = width <= 1.15 * stroke
+        inset = 0.5 * (high - low) * (1.0 if single else stroke / width)
+        low, high = low + inset, high - inset
+        if not single and width < 2.1 * stroke:
+            _paint(nearest, lane, low, low, upright, place, reach)
+            _paint(nearest, lane, high, high, upright, place, reach)
+        else:
+            _paint(nearest, lane, low, high, upright, place, reach)
+
+
+@njit(cache=True, nogil=True)
+def _paint(
+    nearest: NDArray[np.float32],
+    lane: float,
+    low: float,
+    high: float,
+    upright: bool,
+    place: NDArray[np.float64],
+    reach: float,
+) -> None:
+    """Draw one piece of a column (or row)."""
+    size_y, size_x = nearest.shape
+    if upright:
+        left, right, top, bottom = lane, lane + 1.0, low, high
+    else:
+        left, right, top, bottom = low, high, lane, lane + 1.0
+    left, right = (left - place[0]) / place[1], (right - place[0]) / place[1]
+    top, bottom = (top - place[2]) / place[3], (bottom - place[2]) / place[3]
+    for row in range(max(0, math.ceil(top - reach - 0.5)), min(size_y - 1, math.floor(bottom + reach - 0.5)) + 1):
+        dy = max(0.0, top - row - 0.5, row + 0.5 - bottom)
+        for column in range(
+            max(0, math.ceil(left - reach - 0.5)), min(size_x - 1, math.floor(right + reach - 0.5)) + 1
+        ):
+            dx = max(0.0, left - column - 0.5, column + 0.5 - right)
+            nearest[row, column] = min(nearest[row, column], dx * dx + dy * dy)

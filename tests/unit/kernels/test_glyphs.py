@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from shc.kernels.glyphs import ink_boxes, text_likelihood
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_patches_are_those_of_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ink = rng.random((40, 60), np.float32)
+    threshold = 0.5 + 0.08 * seed
+    names, count = ndimage.label(ink > threshold, structure=np.ones((3, 3)))
+    wanted = set()
+    for rows, columns in ndimage.find_objects(names):
+        wanted.add((columns.start, rows.start, columns.stop, rows.stop))
+    boxes = ink_boxes(ink, threshold)
+    assert len(boxes) == count
+    assert {tuple(int(v) for v in box[:4]) for box in boxes} == wanted
+    assert boxes[:, 4].sum() == np.count_nonzero(ink > threshold)
+
+
+def test_no_ink_no_patch() -> None:
+    assert ink_boxes(np.zeros((5, 5), np.float32), 0.5).shape == (0, 5)
+
+
+@pytest.mark.parametrize("text", [(), (1,), (1, 2), (1, 1), (2, 1, 2)])
+def test_likelihood_is_the_sum_over_all_spellings(text: tuple[int, ...]) -> None:
+    columns = np.random.default_rng(1).normal(size=(5, 3))
+    log_probability = (columns - np.log(np.exp(columns).sum(axis=1, keepdims=True))).astype(np.float32)
+    total = 0.0
+    for path in itertools.product(range(3), repeat=5):
+        if tuple(key for key, _ in itertools.groupby(path) if key) == text:
+            total += float(np.exp(sum(log_probability[i, c] for i, c in enumerate(path))))
+    assert text_likelihood(log_probability, np.array(text, np.int64)) == pytest.approx(np.log(total), rel=1e-5)
+
+
+def test_a_text_longer_than_its_line_is_impossible() -> None:
+    assert text_likelihood(np.full((2, 3), -1.0, np.float32), np.array([1, 1])) == -np.inf
