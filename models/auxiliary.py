@@ -56,7 +56,7 @@ class AuxiliaryTargets:
     """
 
     def __init__(self, values: NDArray[np.float32], learned: NDArray[np.int64]) -> None:
-        known: NDArray[np.bool_] = np.isfinite(values).all(axis=1)
+        known = np.asarray(np.isfinite(values).all(axis=1))
         sample = values[learned[known[learned]]]
         centre = sample.mean(axis=0) if len(sample) else np.zeros(values.shape[1], dtype=np.float32)
         scale = sample.std(axis=0) + 1e-6 if len(sample) else np.ones(values.shape[1], dtype=np.float32)
