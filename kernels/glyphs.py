@@ -1,4 +1,4 @@
-"""Text in pictures: connected patches of ink, and how well a line of glyphs fits a text."""
+"""Text and tick marks beside an axis: connected patches of ink, groups, and how well a line of glyphs fits a text."""
 
 from __future__ import annotations
 
@@ -56,6 +56,75 @@ def ink_boxes(ink: NDArray[np.float32], threshold: float) -> NDArray[np.int32]:
             boxes[count, 3], boxes[count, 4] = bottom + 1, area
             count += 1
     return boxes[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def linked_groups(linked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number the groups of members that are linked, directly or over others.
+
+    Args:
+        linked: ``[n, n]`` whether two members are linked; symmetric.
+
+    Returns:
+        ``[n]`` group of each member, groups in the order of their first member.
+    """
+    n = linked.shape[0]
+    group = np.full(n, -1, np.int64)
+    stack = np.empty(n, np.int64)
+    count = 0
+    for k in range(n):
+        if group[k] >= 0:
+            continue
+        group[k] = count
+        stack[0], size = k, 1
+        while size:
+            size -= 1
+            one = stack[size]
+            for other in range(n):
+                if linked[one, other] and group[other] < 0:
+                    group[other] = count
+                    stack[size] = other
+                    size += 1
+        count += 1
+    return group
+
+
+@njit(cache=True, nogil=True)
+def tick_marks(profile: NDArray[np.float64], row: float, height: float) -> NDArray[np.float64]:
+    """Middles of what may be tick marks near a row.
+
+    Args:
+        profile: ``[n]`` ink by rows beside the axis, from 0 to 1.
+        row: Where a mark is expected, row coordinate of the profile.
+        height: Height of a label, rows; a mark is lower than half of it.
+
+    Returns:
+        ``[m]`` row coordinates, rising.
+    """
+    reach = max(2.0, 0.4 * height)
+    first, last = max(0, math.floor(row - reach)), min(profile.size, math.ceil(row + reach))
+    found = np.empty(max(0, last - first))
+    if last - first < 2:
+        return found[:0]
+    middle, around = round(row), round(height)
+    level = np.median(profile[max(0, middle - around) : middle + around + 1])
+    half = level + max(0.15, 0.4 * (profile[first:last].max() - level))
+    n, start, end = 0, -1, -1
+    for at in range(first, last + 1):
+        dark = at < last and profile[at] > half
+        if dark and (start < 0 or at - end <= 1 + 0.08 * height):
+            start, end = (at if start < 0 else start), at
+        elif start >= 0 and (dark or at == last):
+            if end - start < max(3.0, 0.5 * height):
+                weight, total = 0.0, 0.0
+                for near in range(max(0, start - 1), min(profile.size, end + 2)):
+                    above = max(profile[near] - level, 0.0)
+                    weight += above
+                    total += above * (near + 0.5)
+                found[n] = total / weight
+                n += 1
+            start, end = at, at
+    return found[:n]
 
 
 @njit(cache=True, nogil=True)

@@ -80,75 +80,22 @@ def contrast(rgb: NDArray[np.uint8], backgrounds: NDArray[np.uint8]) -> NDArray[
     """
     height, width = rgb.shape[:2]
     distance = np.empty((height, width), np.uint8)
+    colours = np.empty((backgrounds.shape[0], 3 * width), np.uint8)
+    for at in range(3 * width):
+        colours[:, at] = backgrounds[:, at % 3]
+    away = np.empty(3 * width, np.uint8)
     for y in range(height):
-        for x in range(width):
-            red, green, blue = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
-            nearest = np.int32(255)
-            for k in range(backgrounds.shape[0]):
-                away = max(
-                    abs(red - np.int32(backgrounds[k, 0])),
-                    abs(green - np.int32(backgrounds[k, 1])),
-                    abs(blue - np.int32(backgrounds[k, 2])),
-                )
-                nearest = min(nearest, away)
-            distance[y, x] = nearest
+        # Flat loops over the bytes of a row are what the compiler makes fast.
+        row, nearest = rgb[y].reshape(3 * width), distance[y]
+        nearest[:] = 255
+        for k in range(colours.shape[0]):
+            colour = colours[k]
+            for at in range(3 * width):
+                value, other = row[at], colour[at]
+                away[at] = value - other if value > other else other - value
+            for x in range(width):
+                nearest[x] = min(nearest[x], max(away[3 * x], away[3 * x + 1], away[3 * x + 2]))
     return distance
-
-
-@njit(cache=True, nogil=True)
-def colour_box(rgb: NDArray[np.uint8], colour: NDArray[np.uint8], tolerance: int) -> tuple[int, int, int, int, int]:
-    """The rectangle that one colour fills.
-
-    It takes the rows and columns with more than a quarter as much of the colour as any; of several rectangles the
-    first that is nearly as wide as the widest.
-
-    Args:
-        rgb: ``[H, W, 3]``.
-        colour: ``[3]``.
-        tolerance: Largest difference of a channel.
-
-    Returns:
-        Left, top, right and bottom, the last two exclusive, and the number of pixels of the colour in these columns.
-    """
-    height, width = rgb.shape[:2]
-    rows, columns = np.zeros(height, np.int64), np.zeros(width, np.int64)
-    red, green, blue = np.int32(colour[0]), np.int32(colour[1]), np.int32(colour[2])
-    for y in range(height):
-        for x in range(width):
-            away = max(
-                abs(np.int32(rgb[y, x, 0]) - red),
-                abs(np.int32(rgb[y, x, 1]) - green),
-                abs(np.int32(rgb[y, x, 2]) - blue),
-            )
-            if away <= tolerance:
-                rows[y] += 1
-                columns[x] += 1
-    left, right = _first_long(columns)
-    top, bottom = _first_long(rows)
-    return left, top, right, bottom, columns[left:right].sum()
-
-
-@njit(cache=True, nogil=True)
-def _first_long(counts: NDArray[np.int64]) -> tuple[int, int]:
-    """The first stretch of large counts that is nearly as long as the longest; small gaps do not end it."""
-    gap = max(2, counts.size // 50)
-    starts, ends = np.zeros(counts.size, np.int64), np.zeros(counts.size, np.int64)
-    n, least = 0, counts.max() / 4
-    for k in range(counts.size):
-        if counts[k] <= least:
-            continue
-        if n and k - ends[n - 1] <= gap:
-            ends[n - 1] = k + 1
-        else:
-            starts[n], ends[n] = k, k + 1
-            n += 1
-    longest = 0
-    for k in range(n):
-        longest = max(longest, ends[k] - starts[k])
-    for k in range(n):
-        if 5 * (ends[k] - starts[k]) >= 3 * longest:
-            return starts[k], ends[k]
-    return 0, 0
 
 
 @njit(cache=True, nogil=True)
@@ -165,28 +112,25 @@ def filled_pixels(rgb: NDArray[np.uint8], colour: NDArray[np.uint8], tolerance: 
         Pixels within areas, and all of the colour.
     """
     height, width = rgb.shape[:2]
+    distance = contrast(rgb, colour.reshape(1, 3))
+    most = np.uint8(tolerance)
+    inside = slice(reach, width - reach)
     total, within = 0, 0
+    near, filled = np.empty(width, np.uint8), np.empty(width, np.uint8)
     for y in range(reach, height - reach, 2):
-        for x in range(reach, width - reach, 2):
-            if not _near(rgb, y, x, colour, tolerance):
-                continue
-            total += 1
-            within += (
-                _near(rgb, y - reach, x, colour, tolerance)
-                and _near(rgb, y + reach, x, colour, tolerance)
-                and _near(rgb, y, x - reach, colour, tolerance)
-                and _near(rgb, y, x + reach, colour, tolerance)
-            )
+        middle, left, right = distance[y, inside], distance[y, : width - 2 * reach], distance[y, 2 * reach :]
+        above, below = distance[y - reach, inside], distance[y + reach, inside]
+        for x in range(middle.size):
+            farthest = max(left[x], right[x], above[x], below[x], middle[x])
+            near[x] = middle[x] <= most
+            filled[x] = farthest <= most
+        some, all_near = np.int32(0), np.int32(0)
+        for x in range(0, middle.size, 2):
+            some += near[x]
+            all_near += filled[x]
+        total += int(some)
+        within += int(all_near)
     return within, total
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _near(rgb: NDArray[np.uint8], y: int, x: int, colour: NDArray[np.uint8], tolerance: int) -> bool:
-    """Whether a pixel has a colour."""
-    away = np.int32(0)
-    for channel in range(3):
-        away = max(away, abs(np.int32(rgb[y, x, channel]) - np.int32(colour[channel])))
-    return bool(away <= tolerance)
 
 
 @njit(cache=True, nogil=True)

@@ -166,10 +166,10 @@ def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min
                 continue
             sides = 4
             left, right = upright[first, 1] + 1, upright[last, 0]
-            # A level line may start early, with a tick and its label, but does not end late.
+            # A level line may start early, with a tick and its label, and end late with a tick alone.
             if abs(left - start) > max(slack, (end - start) // 6):
                 left, sides = start, sides - 1
-            if abs(right - end) > slack:
+            if right - end > slack or end - right > max(slack, (end - start) // 10):
                 right, sides = end + 1, sides - 1
             if sides == 2 or right - left < min_side:
                 continue
@@ -180,3 +180,43 @@ def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min
             found[k, 4] = sides
             k += 1
     return found[:k].copy()
+
+
+@njit(cache=True, nogil=True)
+def longest_runs(rgb: NDArray[np.uint8], page: NDArray[np.uint8], tolerance: int, gap: int) -> NDArray[np.int32]:
+    """Where each row has its longest run of anything else than the page; of runs nearly as long, the first.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        page: ``[3]`` colour of the page.
+        tolerance: Largest difference of a channel from the page.
+        gap: So many pixels of the page do not end a run.
+
+    Returns:
+        ``[H, 2]`` first pixel, and the one after the last; both 0 where there is none.
+    """
+    height, width = rgb.shape[:2]
+    found = np.zeros((height, 2), np.int32)
+    red, green, blue = np.int32(page[0]), np.int32(page[1]), np.int32(page[2])
+    for y in range(height):
+        first, last = -1, -1
+        for x in range(width + gap + 1):
+            inked = (
+                x < width
+                and max(
+                    abs(np.int32(rgb[y, x, 0]) - red),
+                    abs(np.int32(rgb[y, x, 1]) - green),
+                    abs(np.int32(rgb[y, x, 2]) - blue),
+                )
+                > tolerance
+            )
+            if inked:
+                if first < 0:
+                    first = x
+                last = x
+            elif first >= 0 and x - last > gap:
+                if 20 * (last + 1 - first) > 21 * (found[y, 1] - found[y, 0]):
+                    found[y, 0] = first
+                    found[y, 1] = last + 1
+                first = -1
+    return found

@@ -38,14 +38,19 @@ def ruled_lanes(
     height, width = across.shape
     lanes, length = (width, height) if upright else (height, width)
     thin, thick = np.zeros(lanes, np.int32), np.zeros(lanes, np.int32)
+    most = np.uint16(thickest)
     for y in range(height):
-        for x in range(width):
-            if across[y, x]:
-                lane = x if upright else y
-                if across[y, x] <= thickest:
-                    thin[lane] += 1
-                else:
-                    thick[lane] += 1
+        row = across[y]
+        if upright:
+            for x in range(width):
+                thin[x] += (row[x] > 0) & (row[x] <= most)
+                thick[x] += row[x] > most
+        else:
+            inked, over = np.int32(0), np.int32(0)
+            for x in range(width):
+                inked += row[x] > 0
+                over += row[x] > most
+            thin[y], thick[y] = inked - over, over
     matched = np.zeros(lanes, np.int32)
     colours = np.zeros((lanes, 3), np.uint8)
     counts = np.zeros((512, 4), np.int32)

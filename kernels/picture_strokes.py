@@ -33,21 +33,21 @@ def ink_mask(distance: NDArray[np.uint8], floor: int) -> NDArray[np.uint8]:
         ``[H, W]`` 1 is ink, 0 is none.
     """
     height, width = distance.shape
-    mask = np.zeros((height, width), np.uint8)
-    tall = np.empty(width, np.uint8)
+    mask = np.empty((height, width), np.uint8)
+    tall = np.zeros(width + 4, np.uint8)
+    middle = tall[2 : width + 2]
+    least = np.uint8(floor)
     for y in range(height):
-        tall[:] = distance[y]
+        middle[:] = distance[y]
         for near in range(max(0, y - 2), min(height, y + 3)):
+            row = distance[near]
             for x in range(width):
-                tall[x] = max(tall[x], distance[near, x])
+                middle[x] = max(middle[x], row[x])
+        row, inked = distance[y], mask[y]
         for x in range(width):
-            value = np.int32(distance[y, x])
-            if value < floor:
-                continue
-            highest = np.int32(0)
-            for near in range(max(0, x - 2), min(width, x + 3)):
-                highest = max(highest, np.int32(tall[near]))
-            mask[y, x] = 2 * value >= highest
+            highest = max(tall[x], tall[x + 1], tall[x + 2], tall[x + 3], tall[x + 4])
+            half = np.uint8(highest >> np.uint8(1)) + np.uint8(highest & np.uint8(1))
+            inked[x] = row[x] >= max(least, np.uint8(half))
     return mask
 
 
@@ -62,23 +62,54 @@ def run_lengths(mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np
         ``[H, W]`` down the columns and ``[H, W]`` along the rows; 0 where there is no ink.
     """
     height, width = mask.shape
-    down = np.zeros((height, width), np.uint16)
+    down = np.empty((height, width), np.uint16)
     along = np.zeros((height, width), np.uint16)
-    for y in range(height):
-        start = 0
+    down[0] = mask[0]
+    for y in range(1, height):
+        inked, here, above = mask[y], down[y], down[y - 1]
         for x in range(width):
-            if mask[y, x]:
-                down[y, x] = 1 if y == 0 else down[y - 1, x] + 1
-            else:
-                if start < x:
-                    along[y, start:x] = x - start
-                start = x + 1
-        along[y, start:] = width - start
+            here[x] = np.uint16(above[x] + np.uint16(1)) * np.uint16(inked[x])
     for y in range(height - 2, -1, -1):
+        here, below = down[y], down[y + 1]
         for x in range(width):
-            if down[y, x] and down[y + 1, x]:
-                down[y, x] = down[y + 1, x]
+            here[x] = below[x] if (here[x] > 0) & (below[x] > 0) else here[x]
+    for y in range(height):
+        inked, run = mask[y], along[y]
+        x = 0
+        while x < width:
+            if inked[x] == 0:
+                x += 1
+                continue
+            start = x
+            while x < width and inked[x]:
+                x += 1
+            for at in range(start, x):
+                run[at] = x - start
     return down, along
+
+
+@njit(cache=True, nogil=True)
+def usual_thickness(down: NDArray[np.uint16], along: NDArray[np.uint16]) -> int:
+    """How long the shorter run of a pixel of ink is: the median.
+
+    Args:
+        down: ``[H, W]`` from ``run_lengths``.
+        along: ``[H, W]`` from ``run_lengths``.
+
+    Returns:
+        Pixels; 0 if there is no ink.
+    """
+    counts = np.zeros(max(down.shape) + 1, np.int64)
+    for y in range(down.shape[0]):
+        for x in range(down.shape[1]):
+            if down[y, x]:
+                counts[min(down[y, x], along[y, x])] += 1
+    left = counts.sum() // 2
+    for length in range(counts.size):
+        if counts[length] > left:
+            return length
+        left -= counts[length]
+    return 0
 
 
 @njit(cache=True, nogil=True)

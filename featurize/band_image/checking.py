@@ -9,7 +9,7 @@ import numpy as np
 
 from shc.featurize.band_image.decode import read_picture
 from shc.featurize.band_image.listing import ascii_name
-from shc.featurize.band_image.normalise import normalise
+from shc.featurize.band_image.read import understand
 from shc.featurize.errors import ShcError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def check_picture(picture: Picture) -> Checked:
     except ShcError as error:
         return Checked(picture, None, None, error)
     try:
-        return Checked(picture, rgb, normalise(rgb, picture.window))
+        return Checked(picture, rgb, understand(picture.path, rgb, picture.window))
     except Exception as error:  # noqa: BLE001  no picture may stop the others
         text = f"{ascii_name(picture.path)}: unexpected {type(error).__name__}: {error}"
         return Checked(picture, None, None, ShcError(text, "please report this with the picture: it is a defect"))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shc.kernels.picture_lines import frames, join_segments, segments
-from shc.kernels.picture_parts import close_gaps, keep_parts, parts
+from shc.kernels.picture_lines import join_segments, segments
+from shc.kernels.picture_parts import boxed, close_gaps, keep_parts, parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,22 +62,16 @@ def erase_legends(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], mask: NDA
         distance: ``[h, w]`` distance from the background.
         mask: ``[h, w]`` ink; changed in place.
     """
-    height, width = mask.shape
-    sides = []
-    for upright, shortest, most in ((False, 30, 0.7 * width), (True, 14, 0.6 * height)):
-        runs = segments(rgb, distance, upright, 24, (2, 6), shortest)
-        lines = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
-        thin = (lines[:, 1] - lines[:, 0] < _THICKEST_TICK) & (lines[:, 3] - lines[:, 2] < most)
-        sides.append(lines[thin])
-    for left, top, right, bottom, closed in frames(sides[0], sides[1], 6, 12):
-        if closed == 4 and _is_legend(mask, left, top, right, bottom):
+    runs = segments(rgb, distance, False, 24, (2, 6), 30)
+    lines = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
+    thin = (lines[:, 1] - lines[:, 0] < _THICKEST_TICK) & (lines[:, 3] - lines[:, 2] < 0.7 * mask.shape[1])
+    for left, top, right, bottom in boxed(mask, lines[thin], 8, 40, 14):
+        if bottom - top < 0.6 * mask.shape[0] and _is_legend(mask, left, top, right, bottom):
             mask[max(0, top - 4) : bottom + 4, max(0, left - 4) : right + 4] = 0
 
 
 def _is_legend(mask: NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> bool:
     """Whether a rectangle has ink all around it, little just inside of that, and some within."""
-    if right - left < 40 or bottom - top < 14:
-        return False
     inner = mask[top + 2 : bottom - 2, left + 2 : right - 2]
     rows, columns = slice(top + 4, bottom - 4), slice(left + 4, right - 4)
     around = (
@@ -92,38 +86,45 @@ def _is_legend(mask: NDArray[np.uint8], left: int, top: int, right: int, bottom:
     )
 
 
-def erase_notes(mask: NDArray[np.uint8], distance: NDArray[np.uint8], stroke: float) -> None:
+def erase_notes(mask: NDArray[np.uint8], distance: NDArray[np.uint8], stroke: float) -> bool:
     """Take words off, parts as high as letters that stand side by side; or join the bands if those are dots or dashes.
 
     Args:
         mask: ``[h, w]`` ink; changed in place.
         distance: ``[h, w]`` distance from the background; changed where bands are joined.
         stroke: Width of a stroke, pixels; dots and dashes of bands are not much higher.
+
+    Returns:
+        Whether anything was changed.
     """
-    number, boxes = parts(mask)
+    runs, boxes = parts(mask)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     short = np.maximum(width, height) <= _DASH * stroke
     if short.sum() > _LEAST_DASHES and boxes[short, 4].sum() > 0.5 * boxes[:, 4].sum():
         close_gaps(mask, distance, round(2.0 * stroke))
-        return
+        return True
     largest = max(12.0, _LETTER * mask.shape[0])
     letter = (height > max(5.0, 2.2 * stroke)) & (height < largest) & (width < 1.5 * largest)
     inside = (boxes[:, 0] > 1) & (boxes[:, 2] < mask.shape[1] - 1)
     found = np.flatnonzero(letter & inside)
     if not 1 < found.size <= _MOST_LETTERS:
-        return
+        return False
     word = np.zeros(len(boxes), np.bool_)
-    for k in found:
-        for j in found:
-            if j != k and _side_by_side(boxes[k], boxes[j]):
-                word[k] = True
-    keep_parts(mask, number, ~word)
+    word[found] = _side_by_side(boxes[found])
+    if not word.any():
+        return False
+    keep_parts(mask, runs, ~word)
+    return True
 
 
-def _side_by_side(one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
-    """Whether two parts may be letters of one word."""
-    heights = int(one[3] - one[1]), int(other[3] - other[1])
-    shared = min(one[3], other[3]) - max(one[1], other[1])
-    apart = max(one[0], other[0]) - min(one[2], other[2])
-    alike = max(heights) < 2 * min(heights)
-    return bool(alike and shared > 0.5 * min(heights) and -2 <= apart < 0.6 * max(heights))
+def _side_by_side(boxes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """``[n]`` whether a part may be a letter of one word with another part."""
+    left, top, right, bottom = boxes[:, :4].T
+    height = bottom - top
+    shorter, taller = np.minimum(height[:, None], height), np.maximum(height[:, None], height)
+    shared = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    apart = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    beside = (taller < 2 * shorter) & (shared > 0.5 * shorter) & (apart >= -2) & (apart < 0.6 * taller)
+    np.fill_diagonal(beside, val=False)
+    words: NDArray[np.bool_] = beside.any(axis=1)
+    return words

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shc.kernels.picture import colour_histogram, filled_pixels
+from shc.kernels.picture import colour_histogram, contrast, filled_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,9 +55,8 @@ def page_first(rgb: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np
     Returns:
         ``[n, 3]``.
     """
-    edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]).astype(int)
-    away = np.abs(edge[:, None] - colours).max(axis=2)
-    page = int(np.argmax((away <= SAME_COLOUR).sum(axis=0)))
+    edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])[None]
+    page = int(np.argmax([np.count_nonzero(contrast(edge, colour[None]) <= SAME_COLOUR) for colour in colours]))
     return np.concatenate([colours[page : page + 1], np.delete(colours, page, axis=0)])
 
 

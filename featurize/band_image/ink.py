@@ -12,7 +12,15 @@ from shc.featurize.band_image.colours import backgrounds
 from shc.kernels.image import STROKE_WIDTH
 from shc.kernels.picture import contrast
 from shc.kernels.picture_rules import blend_count, erase_line, ruled_lanes
-from shc.kernels.picture_strokes import find_runs, ink_mask, paint, run_lengths, width_counts, without_spurs
+from shc.kernels.picture_strokes import (
+    find_runs,
+    ink_mask,
+    paint,
+    run_lengths,
+    usual_thickness,
+    width_counts,
+    without_spurs,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,12 +72,11 @@ def read_strokes(rgb: NDArray[np.uint8], panel: Box) -> Strokes:
     levels = _erase_lines(inside, distance, mask, colours[0])
     erase_ticks(mask)
     down, along = run_lengths(mask)
-    if mask.any():
-        erase_notes(mask, distance, float(np.median(np.minimum(down, along)[mask > 0])))
+    if erase_notes(mask, distance, usual_thickness(down, along)):
         down, along = run_lengths(mask)
     flat = without_spurs(find_runs(distance, mask, down, along, True), mask.shape[1], _SPUR)
     steep = without_spurs(find_runs(distance, mask, down, along, False), mask.shape[0], _SPUR)
-    return Strokes(flat, steep, _stroke_width(flat, steep), levels, float(mask.mean()))
+    return Strokes(flat, steep, _stroke_width(flat, steep), levels, np.count_nonzero(mask) / mask.size)
 
 
 def draw_strokes(strokes: Strokes, place: tuple[float, float, float, float], size: int) -> NDArray[np.float32]:

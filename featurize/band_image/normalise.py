@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shc.featurize.band_image.fermi import Reading, given_axis, with_fermi_level
+from shc.featurize.band_image.fermi import given_axis, with_fermi_level
 from shc.featurize.band_image.ink import Strokes, draw_strokes, read_strokes
 from shc.featurize.band_image.panel import choose_panel, find_panels
 from shc.featurize.band_image.ticks import read_axis
-from shc.featurize.band_image.types import BandPicture, Box, EnergyAxis
+from shc.featurize.band_image.types import BandPicture, Box
 from shc.featurize.electronic.picture import IMAGE_SIZE
 from shc.featurize.electronic.record import BAND_RANGE
 from shc.kernels.picture import reduce_picture
@@ -19,7 +19,9 @@ from shc.kernels.picture import reduce_picture
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from shc.featurize.band_image.types import EnergyWindow
+    from shc.featurize.band_image.panel_split import PanelCandidate
+    from shc.featurize.band_image.ticks import AxisReading
+    from shc.featurize.band_image.types import EnergyAxis, EnergyWindow
 
 _WORKING_HEIGHT: Final = 1300
 """Taller figures are made smaller by a whole factor."""
@@ -27,6 +29,12 @@ _MARGIN: Final = (0.012, 0.2)
 """Bands that end between these parts of the panel's width before its sides are stretched over the full width."""
 _MOST_BANDS: Final = 0.4
 """Part of the usual number of bands that a column crosses where there are bands and not only what is left of lines."""
+_FEW_COLUMNS: Final = 0.3
+"""Bands run from side to side; where fewer columns of the picture than this part have ink, most of them are missing."""
+_OTHERS: Final = 3
+"""So many other panels are tried if the best one has no numbers."""
+_SURE: Final = 0.5
+"""Least confidence of the numbers beside such a panel."""
 _MUCH_INK: Final = 0.45
 """Part of the picture that is ink beyond which single bands cannot be told apart."""
 
@@ -62,29 +70,52 @@ def normalise(rgb: NDArray[np.uint8], window: EnergyWindow | None = None) -> Ban
     Returns:
         The picture; all zero with confidence 0 where the figure shows no panel or no energies.
     """
+    rgb = np.ascontiguousarray(rgb)
     factor = max(1, round(rgb.shape[0] / 1000)) if rgb.shape[0] > _WORKING_HEIGHT else 1
     small = reduce_picture(rgb, factor) if factor > 1 else rgb
     candidates = find_panels(small)
     if not candidates:
         return _unusable(rgb, None, "no panel was found: the picture seems to be empty")
     chosen, why = choose_panel(candidates)
-    box = Box(*(factor * edge for edge in (chosen.box.left, chosen.box.top, chosen.box.right, chosen.box.bottom)))
     doubts = _Doubts(tuple((0.8, reason) for reason in why))
+    if window is not None:
+        box = _scaled(chosen.box, factor)
+        return _draw(rgb, read_strokes(small, chosen.box), box, given_axis(box, window), doubts, factor)
+    found = read_axis(rgb, _scaled(chosen.box, factor))
+    if found.axis is None:
+        chosen, found, doubts = _with_numbers(rgb, candidates, (chosen, found, doubts), factor)
+    box = _scaled(chosen.box, factor)
+    if found.axis is None:
+        why_not = found.reason or "no numbers could be read at the energy axis"
+        return _unusable(rgb, box, f"{why_not}; give --energy-window")
+    if found.confidence < 0.9:
+        doubts = doubts.add(found.confidence, found.reason or "the numbers at the energy axis are not sure")
     strokes = read_strokes(small, chosen.box)
     levels = tuple((box.top + factor * row, seen) for row, seen in strokes.levels)
-    if window is not None:
-        reading = Reading(given_axis(box, window))
-    else:
-        found = read_axis(rgb, box)
-        if found.axis is None:
-            why_not = found.reason or "no numbers could be read at the energy axis"
-            return _unusable(rgb, box, f"{why_not}; give --energy-window")
-        if found.confidence < 0.9:
-            doubts = doubts.add(found.confidence, found.reason or "the numbers at the energy axis are not sure")
-        reading = with_fermi_level(found.axis, box, levels, found.fermi_label_row)
+    reading = with_fermi_level(found.axis, box, levels, found.fermi_label_row)
     if reading.reason:
         doubts = doubts.add(reading.confidence, reading.reason)
     return _draw(rgb, strokes, box, reading.axis, doubts, factor)
+
+
+def _with_numbers(
+    rgb: NDArray[np.uint8],
+    candidates: list[PanelCandidate],
+    first: tuple[PanelCandidate, AxisReading, _Doubts],
+    factor: int,
+) -> tuple[PanelCandidate, AxisReading, _Doubts]:
+    """The best of the other candidates that has numbers beside it, and its doubts; the first one if none has."""
+    for other in [candidate for candidate in candidates if candidate is not first[0]][:_OTHERS]:
+        found = read_axis(rgb, _scaled(other.box, factor))
+        if found.axis is not None and found.confidence > _SURE:
+            doubts = first[2].add(0.8, "what looks most like a panel of bands has no numbers; another was taken")
+            return other, found, doubts
+    return first
+
+
+def _scaled(box: Box, factor: int) -> Box:
+    """A rectangle of the reduced figure in pixels of the figure."""
+    return Box(factor * box.left, factor * box.top, factor * box.right, factor * box.bottom)
 
 
 def _draw(
@@ -108,6 +139,8 @@ def _draw(
     share = float(ink[known].mean()) if known.any() else 0.0
     if share == 0.0:
         doubts = doubts.add(0.3, f"no band was found within {BAND_RANGE:g} eV of the Fermi level")
+    elif np.mean((ink > 0.0).any(axis=0)) < _FEW_COLUMNS:
+        doubts = doubts.add(0.4, "hardly any band was found")
     elif share > _MUCH_INK:
         doubts = doubts.add(0.5, "so much ink that bands cannot be told apart")
     if e_max - e_min < BAND_RANGE:

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from shc.featurize.band_image.colours import SAME_COLOUR, fills_area, frequent_colours, page_first
+from shc.featurize.band_image.panel_split import (
+    LINE_CONTRAST,
+    PanelCandidate,
+    gaps,
+    without_bar,
+    without_dos,
+    without_text,
+)
 from shc.featurize.band_image.types import Box
-from shc.kernels.picture import blob_boxes, colour_box, column_counts, contrast
-from shc.kernels.picture_lines import frames, join_segments, segments
+from shc.kernels.picture import blob_boxes, contrast
+from shc.kernels.picture_lines import frames, join_segments, longest_runs, segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FULL_FRAME: Final = 4
 """Number of sides of a frame that is drawn in full."""
-_LINE_CONTRAST: Final = 40
-"""Least distance of a frame from the background."""
 _MIN_SIDE: Final = 0.12
 """Shortest side of a panel, as a part of the figure's."""
-_BAR: Final = 0.75
-"""Least part of what lies right of the bands that is ink if it is a colour bar."""
-_DOS_PLACE: Final = (0.45, 0.87)
-"""Between these parts of a frame's width bands may end and a density of states begin."""
+_GRID: Final = 0.008
+"""Widest line of a grid in the colour of the page, as a part of the figure's width."""
+_TINTED: Final = 0.6
+"""Least part of a tinted panel's rows that are tinted from side to side."""
 _LONGEST: Final = 48
 """So many of the longest lines of each direction are looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class PanelCandidate:
-    """A rectangle that may hold the bands."""
-
-    box: Box
-    """What lies inside the frame."""
-    score: float
-    """The larger, the more likely; comparable within one figure only."""
-    sides: int
-    """How many of the four sides are drawn; 0 if only the data say where the panel ends."""
-    uprights: tuple[int, ...]
-    """Columns of the upright lines that cross the panel from top to bottom."""
-    with_dos: bool = False
-    """Whether a density of states next to the bands in the same frame has been cut off."""
 
 
 def find_panels(rgb: NDArray[np.uint8]) -> list[PanelCandidate]:
@@ -58,17 +47,25 @@ def find_panels(rgb: NDArray[np.uint8]) -> list[PanelCandidate]:
     colours = page_first(rgb, frequent_colours(rgb))
     slack = max(6, round(0.025 * max(height, width)))
     smallest = max(24, round(_MIN_SIDE * min(height, width)))
-    filled = _filled(rgb, colours[1:], smallest)
+    filled = _filled(rgb, colours, smallest)
     distance = contrast(rgb, np.array([colours[0], *(colour for _, colour in filled)]))
     level = _lines(rgb, distance, upright=False)
     upright = _lines(rgb, distance, upright=True)
     found = [(Box(*map(int, row[:4])), int(row[4])) for row in frames(level, upright, slack, smallest)]
     found += [(box, FULL_FRAME) for box, _ in filled]
     found += _corners(level, upright, slack, smallest)
-    found += _combs(level, upright, slack, smallest)
-    found += _blobs(distance, smallest) or _extent(distance)
+    loose = _combs(level, upright, slack, smallest) + (_blobs(distance, smallest) or _extent(distance))
+    found += [(without_text(box, distance), sides) for box, sides in loose]
     candidates = [_candidate(box, sides, upright, (height, width), slack) for box, sides in found]
-    candidates = [_without_dos(_without_bar(candidate, distance), distance) for candidate in _outermost(candidates)]
+    parted: list[PanelCandidate] = []
+    for candidate in _outermost(candidates):
+        parts = gaps(candidate.box, distance)
+        if len(parts) == 1:
+            parted.append(without_dos(without_bar(candidate, distance), distance))
+            continue
+        framed = [_candidate(part, max(candidate.sides, 3), upright, (height, width), slack) for part in parts]
+        parted += [part for part in framed if part.box.width >= smallest]
+    candidates = parted
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
@@ -97,10 +94,10 @@ def choose_panel(candidates: list[PanelCandidate]) -> tuple[PanelCandidate, tupl
 def _lines(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], *, upright: bool) -> NDArray[np.int32]:
     """``[n, 4]`` the longest straight lines that are thin."""
     length = rgb.shape[0] if upright else rgb.shape[1]
-    thickest = max(8, round(0.02 * max(rgb.shape[:2])))
+    thickest = max(14 if upright else 8, round(0.02 * max(rgb.shape[:2])))
     gaps = (max(3, round((0.015 if upright else 0.006) * length)), max(8, round(0.08 * length)))
     shortest = max(20, round(0.1 * length))
-    runs = segments(rgb, distance, upright, _LINE_CONTRAST, gaps, shortest)
+    runs = segments(rgb, distance, upright, LINE_CONTRAST, gaps, shortest)
     lines: NDArray[np.int32] = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
     lines = lines[lines[:, 1] - lines[:, 0] < thickest]
     if len(lines) > _LONGEST:
@@ -109,14 +106,22 @@ def _lines(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], *, upright: bool
 
 
 def _filled(rgb: NDArray[np.uint8], colours: NDArray[np.uint8], smallest: int) -> list[tuple[Box, NDArray[np.uint8]]]:
-    """Panels with a background of their own, and that."""
+    """Panels with a background of their own, and that; the first colour is the page's."""
     found = []
-    for colour in colours:
+    for colour in colours[1:]:
         if not fills_area(rgb, colour):
             continue
-        *edges, count = colour_box(rgb, colour, SAME_COLOUR)
-        box = Box(*map(int, edges))
-        if min(box.width, box.height) >= smallest and count > 0.3 * box.width * box.height:
+        apart = int(np.abs(colour.astype(int) - colours[0]).max())
+        runs = longest_runs(rgb, colours[0], min(SAME_COLOUR, apart // 2), max(3, round(_GRID * rgb.shape[1])))
+        length = runs[:, 1] - runs[:, 0]
+        wide = length > 0.9 * np.sort(length)[-smallest]
+        left, right = (int(edge) for edge in np.median(runs[wide], axis=0))
+        slack = max(3, (right - left) // 50)
+        rows = np.flatnonzero((np.abs(runs - (left, right)) <= slack).all(axis=1))
+        if rows.size < smallest or right - left < smallest:
+            continue
+        box = Box(left, int(rows[0]), right, int(rows[-1]) + 1)
+        if rows.size > _TINTED * box.height:
             found.append((box, colour))
     return found
 
@@ -155,13 +160,13 @@ def _combs(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, sma
 def _blobs(distance: NDArray[np.uint8], smallest: int) -> list[tuple[Box, int]]:
     """Rectangles of ink that hangs together."""
     cell = max(3, round(0.006 * max(distance.shape)))
-    boxes = [Box(*map(int, row)) for row in blob_boxes(distance, _LINE_CONTRAST, cell)]
+    boxes = [Box(*map(int, row)) for row in blob_boxes(distance, LINE_CONTRAST, cell)]
     return [(box, 0) for box in boxes if min(box.width, box.height) >= smallest]
 
 
 def _extent(distance: NDArray[np.uint8]) -> list[tuple[Box, int]]:
     """The rectangle of all ink."""
-    ink = distance >= _LINE_CONTRAST
+    ink = distance >= LINE_CONTRAST
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if rows.size == 0:
         return []
@@ -197,59 +202,3 @@ def _shared(box: Box, other: Box) -> float:
     height = min(box.bottom, other.bottom) - max(box.top, other.top)
     smaller = min(box.width * box.height, other.width * other.height)
     return max(0, width) * max(0, height) / max(1, smaller)
-
-
-def _without_bar(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> PanelCandidate:
-    """Cut a colour bar off that stands close beside the frame."""
-    box = candidate.box
-    for column in candidate.uprights:
-        beside = distance[box.top : box.bottom, column + 1 : box.right]
-        if box.right - column < 0.15 * box.width and np.mean(beside >= _LINE_CONTRAST) > _BAR:
-            uprights = tuple(upright for upright in candidate.uprights if upright < column)
-            return replace(candidate, box=replace(box, right=column), uprights=uprights)
-    return candidate
-
-
-def _without_dos(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> PanelCandidate:
-    """Cut a density of states off that shares the frame with the bands."""
-    box = candidate.box
-    splits = [column - box.left for column in candidate.uprights]
-    splits = [split for split in splits if _DOS_PLACE[0] * box.width <= split <= _DOS_PLACE[1] * box.width]
-    if not splits:
-        return candidate
-    inside = distance[box.top + 3 : box.bottom - 3, box.left : box.right]
-    pixels, strokes = column_counts(inside, _LINE_CONTRAST)
-    # Bands may end before the frame does, at both sides alike.
-    tick = round(0.03 * box.width)
-    margin = int(np.argmax(strokes[tick:] > 0.25 * np.median(strokes[: box.width // 2])))
-    end = box.width - min(margin + tick, box.width // 8) if margin else box.width
-    found = [split for split in splits if _is_dos(inside, pixels[:end], strokes[:end], split)]
-    if not found:
-        return candidate
-    # A density close to zero runs along the side of its panel and looks like one line more.
-    split = min(split for split in found if found[-1] - split < 0.04 * box.width)
-    cut = replace(box, right=box.left + split)
-    uprights = tuple(column for column in candidate.uprights if column < cut.right)
-    return replace(candidate, box=cut, uprights=uprights, with_dos=True)
-
-
-def _is_dos(inside: NDArray[np.uint8], pixels: NDArray[np.int64], strokes: NDArray[np.int64], split: int) -> bool:
-    """Whether a density of states lies right of an upright line: bands are as many everywhere, peaks are not."""
-    bands, cell = slice(round(0.2 * split), split - 6), slice(split + 4, None)
-    far = slice(split + 4 + round(0.75 * (strokes.size - split - 4)), None)
-    before = inside[:, split - 6] >= _LINE_CONTRAST
-    after = inside[:, min(strokes.size - 1, split + 8)] >= _LINE_CONTRAST
-    matched = (before & _wider(after, 3)).sum() + (after & _wider(before, 3)).sum()
-    going_on = matched / max(1, before.sum() + after.sum())
-    filled = pixels[cell].mean() / max(1e-6, pixels[bands].mean())
-    if going_on < 0.3 and filled > 1.8:
-        return True
-    usual = strokes[bands].mean()
-    fewer = usual >= 1.0 and strokes[far].mean() < 0.3 * usual
-    return bool(fewer and (going_on < 0.9 or filled > 1.5))
-
-
-def _wider(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """``[n]`` the mask with its neighbours up to ``reach`` away."""
-    wide: NDArray[np.bool_] = np.convolve(mask, np.ones(2 * reach + 1), mode="same") > 0
-    return wide

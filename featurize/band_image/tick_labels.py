@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
-from shc.kernels.glyphs import ink_boxes
+from shc.kernels.glyphs import ink_boxes, linked_groups
 from shc.kernels.picture import colour_histogram, contrast
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def cut_strip(rgb: NDArray[np.uint8], panel: Box, side: Side, darkness: float) -
     if right - left < 2 * MIN_TEXT_HEIGHT or bottom - top < 2 * MIN_TEXT_HEIGHT:
         return None
     part = np.ascontiguousarray(rgb[top:bottom, left:right])
-    ink = contrast(part, background(part)[None])
+    ink = contrast(part, background(part, 2)[None])
     rows = slice(panel.top - top, panel.bottom - top)
     first, last = _free_columns(ink[rows] if side == "left" else ink[rows, ::-1])
     if side == "right":
@@ -138,8 +137,8 @@ def _in_title(patches: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.zeros(0, np.bool_)
     left, top, right, bottom = patches[:, :4].T
     shared, gap, narrower = _between(left, right, top, bottom)
-    groups = _groups((shared >= 0.5 * narrower) & (gap <= np.maximum(2.0, _TITLE_GAP * narrower)))
-    many = np.bincount(groups)[groups] >= _TITLE_GLYPHS
+    groups = linked_groups((shared >= 0.5 * narrower) & (gap <= np.maximum(2.0, _TITLE_GAP * narrower)))
+    many: NDArray[np.bool_] = np.bincount(groups)[groups] >= _TITLE_GLYPHS
     boxes = _joined(patches, groups)[groups]
     slim: NDArray[np.bool_] = boxes[:, 3] - boxes[:, 1] > 2.5 * (boxes[:, 2] - boxes[:, 0])
     return many & slim
@@ -153,7 +152,8 @@ def _same_line(patches: NDArray[np.int64]) -> NDArray[np.int64]:
     shared, gap, shorter = _between(top, bottom, left, right)
     size = bottom - top
     taller = np.maximum(size[:, None], size[None, :])
-    return _groups((shared >= 0.4 * shorter) & (gap <= _LINK_GAP * taller))
+    groups: NDArray[np.int64] = linked_groups((shared >= 0.4 * shorter) & (gap <= _LINK_GAP * taller))
+    return groups
 
 
 def _between(
@@ -164,12 +164,6 @@ def _between(
     gap = np.maximum(across_start[:, None], across_start) - np.minimum(across_end[:, None], across_end)
     size = end - start
     return shared, gap, np.minimum(size[:, None], size)
-
-
-def _groups(linked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """``[n]`` number of the group of each member, from ``[n, n]`` which of them are linked."""
-    groups: NDArray[np.int64] = connected_components(linked, directed=False)[1].astype(np.int64)
-    return groups
 
 
 def _joined(patches: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

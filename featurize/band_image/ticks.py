@@ -12,6 +12,7 @@ from shc.featurize.band_image.digits import read_lines
 from shc.featurize.band_image.tick_labels import Side, Strip, background, cut_strip, text_boxes
 from shc.featurize.band_image.tick_values import FERMI, Fit, Label, fit_scale, has_zero, is_nice
 from shc.featurize.band_image.types import Box, EnergyAxis
+from shc.kernels.glyphs import tick_marks
 from shc.kernels.picture import contrast
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def _snap(
     expected = fit.zero + fit.slope * values
     near = max(2.0, 0.4 * height)
     marks = [
-        _marks(profile, row - top, height) + [edge - top for edge in edges if abs(edge - row) < near]
+        [*tick_marks(profile, row - top, height), *(edge - top for edge in edges if abs(edge - row) < near)]
         for row in expected
     ]
     label = np.array([k for k, rows in enumerate(marks) for _ in rows], np.int64)
@@ -244,27 +245,6 @@ def _snap(
     if support[best] <= 0.0 or chosen.size < (2 if values.size < 4 else max(3, 0.5 * values.size)):
         return None
     return _straight(value[chosen], rows[chosen]), chosen.size / values.size
-
-
-def _marks(profile: NDArray[np.float64], row: float, height: float) -> list[float]:
-    """Middles of what may be tick marks near a row, row coordinates."""
-    reach = max(2.0, 0.4 * height)
-    first, last = max(0, math.floor(row - reach)), min(profile.size, math.ceil(row + reach))
-    if last - first < 2:
-        return []
-    middle = round(row)
-    level = float(np.median(profile[max(0, middle - round(height)) : middle + round(height) + 1]))
-    above = profile - level
-    half = max(0.15, 0.4 * float(above[first:last].max()))
-    dark = np.flatnonzero(above[first:last] > half) + first
-    found = []
-    for run in np.split(dark, np.flatnonzero(np.diff(dark) > 1 + 0.08 * height) + 1):
-        if run.size == 0 or run.size > max(3.0, 0.5 * height):
-            continue
-        around = slice(max(0, run[0] - 1), run[-1] + 2)
-        weight = np.maximum(above[around], 0.0)
-        found.append(float(weight @ (np.arange(profile.size)[around] + 0.5) / weight.sum()))
-    return found
 
 
 def _confidence(fit: Fit, deviation: float) -> tuple[float, str]:

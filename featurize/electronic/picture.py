@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from shc.featurize.electronic.record import BAND_RANGE
 from shc.featurize.writing import write_whole
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 IMAGE_SIZE: Final = 224
 """Height and width of the picture, pixels."""
+_MARK: Final = ("shc", f"band image, +-{BAND_RANGE:g} eV")
+"""Key and text in the PNG files of ``save_png``."""
+_HEAD: Final = 256
+"""The mark lies within so many bytes of the start."""
 
 
 def band_image(record: ElectronicRecord) -> NDArray[np.float32]:
@@ -38,7 +43,7 @@ def band_image(record: ElectronicRecord) -> NDArray[np.float32]:
 
 
 def save_png(image: NDArray[np.float32], path: Path) -> None:
-    """Write a picture as PNG, 8 bit grey, dark ink on white.
+    """Write a picture as PNG, 8 bit grey, dark ink on white; it bears a mark by which ``is_band_image`` knows it.
 
     Args:
         image: ``[1, H, W]`` ink from 0 to 1.
@@ -51,6 +56,18 @@ def save_png(image: NDArray[np.float32], path: Path) -> None:
     if image.ndim != 3 or image.shape[0] != 1 or not np.all((image >= 0.0) & (image <= 1.0)):
         raise ValueError(f"image must be [1, H, W] with values from 0 to 1, not {list(image.shape)}")
     grey = np.rint(255.0 * (1.0 - image[0])).astype(np.uint8)
+    mark = PngInfo()
+    mark.add_text(*_MARK)
     data = BytesIO()
-    Image.fromarray(grey).save(data, format="PNG", optimize=True)
+    Image.fromarray(grey).save(data, format="PNG", optimize=True, pnginfo=mark)
     write_whole(path, data.getvalue())
+
+
+def is_band_image(path: Path) -> bool:
+    """Whether a file was written by ``save_png``: it needs no frame and no numbers to be understood.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return "\0".join(_MARK).encode() in file.read(_HEAD)

@@ -36,9 +36,9 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_four_commands(folder: Path) -> None:
-    lines = [line for line in blocks("Four commands", "bash")[0].splitlines() if line]
-    assert len(lines) == 4
+def test_the_five_commands(folder: Path) -> None:
+    lines = [line for line in blocks("Five commands", "bash")[0].splitlines() if line]
+    assert len(lines) == 5
     outputs = []
     for line in lines:
         result = run(shlex.split(line, comments=True), folder)
@@ -50,6 +50,7 @@ def test_the_four_commands(folder: Path) -> None:
     assert (folder / "features.h5").is_file()
     assert "Pmn2_1" in outputs[2] or "P m n 21" in outputs[2]
     assert (folder / "bands" / "WTe2.png").is_file()
+    assert outputs[4].splitlines()[1].startswith("bands/WTe2.png,,1.000,-3.000,3.000,")
 
 
 def test_the_python_block(folder: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from shc.cli.main import app
-from shc.featurize.band_image import checking
+from shc.featurize.band_image import read
 from shc.featurize.band_image.types import BandPicture, Box, EnergyAxis, EnergyWindow
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[EnergyWindo
             return BandPicture(empty, 0.0, 0.0, 0.0, ("no panel was found",), None, None, size)
         return BandPicture(empty, -3.0, 2.5, 0.8, ("one doubt",), Box(10, 5, 90, 75), EnergyAxis(40.0, 0.1), size)
 
-    monkeypatch.setattr(checking, "normalise", normalise)
+    monkeypatch.setattr(read, "normalise", normalise)
     folder = tmp_path / "imgs"
     folder.mkdir()
     for name in ("b.png", "a.png"):

@@ -90,6 +90,14 @@ def test_a_blank_page_is_unusable() -> None:
     assert picture.panel is None
 
 
+def test_a_picture_that_is_all_but_empty_is_not_sure() -> None:
+    rgb = _figure(-4.0, 4.0)
+    rgb[BOX.top : BOX.bottom, BOX.left : BOX.right - 90] = 255
+    picture = normalise(rgb, EnergyWindow(-4.0, 4.0))
+    assert picture.confidence < 0.5
+    assert picture.reasons[0] == "hardly any band was found"
+
+
 def test_margins_beside_the_bands_are_cut() -> None:
     rgb = np.full((560, 640, 3), 255, np.uint8)
     narrow = _figure(-4.0, 4.0)
@@ -150,3 +158,19 @@ class TestFermiLevel:
     def test_a_label_of_the_level_wins(self) -> None:
         reading = with_fermi_level(self.axis, BOX, ((BOX.top + 100.0, 0.9),), BOX.top + 50.0)
         assert reading.axis.fermi_row == BOX.top + 50.0
+
+
+def test_a_panel_with_numbers_is_taken_if_the_best_one_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_axis(_: object, panel: Box) -> AxisReading:
+        if panel.left < 640:
+            return AxisReading(None, 0.0, "no numbers beside the panel", 0, None)
+        return AxisReading(EnergyAxis(panel.top + 0.5 * panel.height, 8.0 / panel.height), 1.0, "", 5, None)
+
+    first = _figure(-4.0, 4.0)
+    both = np.concatenate([first, np.full_like(first[:, :40], 255), first[:, :600]], axis=1)
+    monkeypatch.setattr(module, "read_axis", read_axis)
+    picture = normalise(both)
+    assert picture.panel == Box(BOX.left + 680, BOX.top, BOX.right + 680, BOX.bottom)
+    assert 0.0 < picture.confidence <= 0.8
+    assert any("has no numbers" in reason for reason in picture.reasons)
+    assert np.abs(picture.image - normalise(first, EnergyWindow(-4.0, 4.0)).image).mean() < 0.01

@@ -133,6 +133,79 @@ def test_a_density_of_states_beside_is_left_out(*, joined: bool) -> None:
     assert _found(rgb) == BOX
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_a_gap_parts_frames_in_one_row(*, left: bool) -> None:
+    rgb = _page()
+    beside = Box(20, 40, 92, 340) if left else Box(508, 40, 640, 340)
+    for box in (BOX, beside):
+        _frame(rgb, box)
+    for column in (220, 360):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    _bands(rgb, BOX)
+    for row in range(beside.top, beside.bottom):
+        rgb[row, beside.left + int(30 + 20 * np.sin(row / 30.0))] = 0
+    panel, reasons = choose_panel(find_panels(rgb))
+    assert _is_near(panel.box, BOX)
+    assert not panel.with_dos
+    assert reasons == ()
+
+
+def test_a_thick_common_side_parts_bands_and_density() -> None:
+    rgb = _page()
+    whole = Box(100, 40, 660, 340)
+    _frame(rgb, whole)
+    _bands(rgb, BOX)
+    for column in (220, 360):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    rgb[BOX.top : BOX.bottom, BOX.right : BOX.right + 5] = 0
+    for row in range(BOX.top, BOX.bottom):
+        rgb[row, BOX.right + int(30 + 20 * np.sin(row / 30.0))] = 0
+    panel, _ = choose_panel(find_panels(rgb))
+    assert _is_near(panel.box, BOX)
+    assert panel.with_dos
+
+
+def test_few_bands_in_the_last_part_of_a_path_are_no_density() -> None:
+    rgb = _page()
+    _frame(rgb, BOX)
+    for column in (220, 360, 460):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    _bands(rgb, Box(BOX.left, BOX.top, 460, BOX.bottom), n=8)
+    _bands(rgb, Box(460, BOX.top, BOX.right, BOX.bottom), n=2)
+    assert _found(rgb) == BOX
+
+
+def test_a_colour_bar_that_touches_the_frame_is_cut_off() -> None:
+    rgb = _page()
+    _frame(rgb, Box(BOX.left, BOX.top, 524, BOX.bottom))
+    rgb[BOX.top : BOX.bottom, 500:502] = 0
+    rgb[BOX.top : BOX.bottom, 506:524] = (np.linspace(0, 150, 300)[:, None, None]).astype(np.uint8)
+    rgb[BOX.top : BOX.bottom, 502:506] = 0
+    _bands(rgb, BOX)
+    assert _is_near(_found(rgb), BOX)
+
+
+def test_a_tinted_panel_with_many_bands_and_a_white_grid() -> None:
+    rgb = _page()
+    rgb[BOX.top : BOX.bottom, BOX.left : BOX.right] = (229, 236, 246)
+    rgb[BOX.top : BOX.bottom : 75, BOX.left : BOX.right] = 255
+    rgb[BOX.top : BOX.bottom, BOX.left : BOX.right : 80] = 255
+    _bands(rgb, Box(BOX.left, 210, BOX.right, BOX.bottom), n=22)
+    rgb[60:100, 520:600] = (229, 236, 246)
+    assert _is_near(_found(rgb), BOX, 4)
+
+
+def test_labels_below_upright_lines_are_left_out() -> None:
+    rgb = _page()
+    for column in (BOX.left, 220, 360, BOX.right - 2):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+        rgb[BOX.bottom + 4 : BOX.bottom + 18, column : column + 2] = 0
+    _bands(rgb, BOX)
+    panel, reasons = choose_panel(find_panels(rgb))
+    assert _is_near(panel.box, BOX, 4)
+    assert any("not complete" in reason for reason in reasons)
+
+
 def test_insets_and_colour_bars_are_no_panels() -> None:
     rgb = _page()
     _frame(rgb, BOX)

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
 
-from shc.kernels.glyphs import ink_boxes, text_likelihood
+from shc.kernels.glyphs import ink_boxes, linked_groups, text_likelihood, tick_marks
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -22,6 +23,24 @@ def test_patches_are_those_of_scipy(seed: int) -> None:
     assert len(boxes) == count
     assert {tuple(int(v) for v in box[:4]) for box in boxes} == wanted
     assert boxes[:, 4].sum() == np.count_nonzero(ink > threshold)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_are_the_connected_components_of_scipy(seed: int) -> None:
+    linked = np.random.default_rng(seed).random((30, 30)) < 0.03
+    linked |= linked.T
+    np.testing.assert_array_equal(linked_groups(linked), connected_components(linked, directed=False)[1])
+
+
+def test_tick_marks_are_found_at_the_middle_of_their_ink() -> None:
+    profile = np.full(80, 0.1)
+    profile[[30, 31]] = 0.9
+    profile[36] = 0.8
+    profile[50:70] = 1.0
+    np.testing.assert_allclose(tick_marks(profile, 33.0, 12.0), [31.0, 36.5])
+    assert tick_marks(profile, 60.0, 12.0).size == 0
+    assert tick_marks(profile, 15.0, 12.0).size == 0
+    assert tick_marks(profile, -20.0, 12.0).size == 0
 
 
 def test_no_ink_no_patch() -> None:

@@ -56,13 +56,6 @@ def test_histogram_counts_and_adds_colours(seed: int, height: int, width: int) -
     np.testing.assert_array_equal(counts[:, 1:].sum(axis=0), rgb.reshape(-1, 3).astype(int).sum(axis=0))
 
 
-def test_colour_box_is_the_filled_rectangle() -> None:
-    rgb = np.full((40, 60, 3), 255, np.uint8)
-    rgb[5:30, 10:50] = (230, 235, 245)
-    rgb[2, 20] = (230, 235, 245)
-    assert picture.colour_box(rgb, np.array([230, 235, 245], np.uint8), 3) == (10, 5, 50, 30, 25 * 40 + 1)
-
-
 def test_filled_pixels_tell_areas_from_lines() -> None:
     rgb = np.full((40, 60, 3), 255, np.uint8)
     rgb[10:30, 10:50] = 0
@@ -113,6 +106,21 @@ def test_frame_is_found_inside_its_lines() -> None:
     assert boxes == {(23, 13, 178, 90, 4)}
 
 
+def test_a_frame_ends_at_its_side_and_not_at_the_ticks_beyond() -> None:
+    level = np.array([[10, 12, 20, 195], [90, 92, 20, 195]], np.int32)
+    upright = np.array([[20, 22, 10, 92], [178, 180, 10, 92]], np.int32)
+    assert picture_lines.frames(level, upright, 4, 60).tolist() == [[23, 13, 178, 90, 4]]
+
+
+def test_longest_runs_bridge_grid_lines_and_prefer_the_first() -> None:
+    rgb = np.full((3, 100, 3), 255, np.uint8)
+    rgb[0, 10:50] = rgb[0, 55:96] = 230
+    rgb[0, 30:32] = 255
+    rgb[1, 5:10] = rgb[1, 20:80] = 230
+    found = picture_lines.longest_runs(rgb, WHITE[0], 12, 3)
+    assert found.tolist() == [[10, 50], [20, 80], [0, 0]]
+
+
 def test_join_puts_rows_of_a_thick_line_together() -> None:
     runs = np.array([[5, 10, 90, 80], [6, 10, 91, 80], [6, 200, 260, 60], [30, 10, 90, 80]], np.int32)
     assert picture_lines.join_segments(runs).tolist() == [[5, 6, 10, 91], [6, 6, 200, 260], [30, 30, 10, 90]]
@@ -154,7 +162,10 @@ def test_parts_are_the_connected_sets(seed: int, height: int, width: int) -> Non
     from scipy.ndimage import label
 
     mask = (np.random.default_rng(seed).random((height, width)) < 0.4).astype(np.uint8)
-    number, boxes = picture_parts.parts(mask)
+    runs, boxes = picture_parts.parts(mask)
+    number = np.zeros_like(mask, np.int32)
+    for row, start, end, part in runs:
+        number[row, start:end] = part + 1
     theirs, count = label(mask, np.ones((3, 3)))
     np.testing.assert_array_equal(number, theirs)
     assert len(boxes) == count
@@ -164,8 +175,28 @@ def test_parts_are_the_connected_sets(seed: int, height: int, width: int) -> Non
         assert pixels == rows.size
     kept = np.arange(count) % 2 == 0
     left_over = mask.copy()
-    picture_parts.keep_parts(left_over, number, kept)
+    picture_parts.keep_parts(left_over, runs, kept)
     np.testing.assert_array_equal(left_over, np.isin(theirs, np.flatnonzero(kept) + 1))
+
+
+def test_usual_thickness_is_the_median_of_the_shorter_run() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[5:8, 2:50] = 1
+    mask[20:35, 10:14] = 1
+    down, along = picture_strokes.run_lengths(mask)
+    assert picture_strokes.usual_thickness(down, along) == np.median(np.minimum(down, along)[mask > 0])
+    assert picture_strokes.usual_thickness(np.zeros_like(down), np.zeros_like(along)) == 0
+
+
+@pytest.mark.parametrize("open_side", [False, True])
+def test_boxes_have_ink_on_all_sides(open_side: bool) -> None:
+    mask = np.zeros((90, 160), np.uint8)
+    mask[20, 40:121] = mask[60, 40:121] = mask[20:61, 40] = 1
+    if not open_side:
+        mask[20:61, 120] = 1
+    level = np.array([[20, 20, 40, 120], [60, 60, 40, 120], [80, 80, 5, 150]], np.int32)
+    found = picture_parts.boxed(mask, level, 8, 40, 14)
+    np.testing.assert_array_equal(found, np.empty((0, 4)) if open_side else [[41, 21, 120, 60]])
 
 
 @pytest.mark.parametrize("dash", [60, 5])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shc.featurize.electronic.picture import band_image, save_png
+from shc.featurize.electronic.picture import band_image, is_band_image, save_png
 from shc.featurize.electronic.record import DOS_GRID, ElectronicRecord
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def test_png_is_dark_ink_on_white(tmp_path: Path) -> None:
         grey = np.asarray(stored)
     assert (grey.min(), grey.max()) == (0, 255)
     np.testing.assert_allclose(1.0 - grey / 255.0, picture[0], atol=0.5 / 255.0 + 1e-6)
+    assert is_band_image(path)
+    Image.fromarray(grey).save(path)
+    assert not is_band_image(path)
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4)), np.full((1, 4, 4), 1.2), np.full((1, 4, 4), np.nan)])
