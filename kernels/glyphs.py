@@ -1,4 +1,4 @@
-"""Text and tick marks beside an axis: connected patches of ink, groups, and how well a line of glyphs fits a text."""
+"""Text and tick marks beside an axis: groups, and how well a line of glyphs fits a text."""
 
 from __future__ import annotations
 
@@ -10,52 +10,6 @@ from numba import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-@njit(cache=True, nogil=True)
-def ink_boxes(ink: NDArray[np.float32], threshold: float) -> NDArray[np.int32]:
-    """Find the patches of ink that hang together over sides or corners.
-
-    Args:
-        ink: ``[H, W]``.
-        threshold: A pixel belongs to a patch if its ink is above this.
-
-    Returns:
-        ``[n, 5]`` left, top, right, bottom (the last two exclusive) and number of pixels of every patch, in the order
-        of their first pixel, row by row.
-    """
-    height, width = ink.shape
-    seen = np.zeros((height, width), np.bool_)
-    stack = np.empty(height * width, np.int32)
-    boxes = np.empty((16, 5), np.int32)
-    count = 0
-    for row in range(height):
-        for column in range(width):
-            if seen[row, column] or not ink[row, column] > threshold:
-                continue
-            if count == boxes.shape[0]:
-                larger = np.empty((2 * count, 5), np.int32)
-                larger[:count] = boxes
-                boxes = larger
-            seen[row, column] = True
-            stack[0] = row * width + column
-            size, area = 1, 0
-            left, right, bottom = column, column, row
-            while size > 0:
-                size -= 1
-                y, x = divmod(stack[size], width)
-                area += 1
-                left, right, bottom = min(left, x), max(right, x), max(bottom, y)
-                for v in range(max(0, y - 1), min(height, y + 2)):
-                    for u in range(max(0, x - 1), min(width, x + 2)):
-                        if not seen[v, u] and ink[v, u] > threshold:
-                            seen[v, u] = True
-                            stack[size] = v * width + u
-                            size += 1
-            boxes[count, 0], boxes[count, 1], boxes[count, 2] = left, row, right + 1
-            boxes[count, 3], boxes[count, 4] = bottom + 1, area
-            count += 1
-    return boxes[:count].copy()
 
 
 @njit(cache=True, nogil=True)

@@ -198,7 +198,4 @@ def _outermost(candidates: list[PanelCandidate]) -> list[PanelCandidate]:
 
 def _shared(box: Box, other: Box) -> float:
     """Part of the smaller box that lies in the other one."""
-    width = min(box.right, other.right) - max(box.left, other.left)
-    height = min(box.bottom, other.bottom) - max(box.top, other.top)
-    smaller = min(box.width * box.height, other.width * other.height)
-    return max(0, width) * max(0, height) / max(1, smaller)
+    return box.common(other) / max(1, min(box.area, other.area))

@@ -122,7 +122,7 @@ def _compose(
     left, bottom, width, height = _room(style)
     shares = {"dos": 0.72, "filled": 0.72, "pair": 0.44, "bar": 0.9}
     axes = figure.add_axes((left, bottom, width * shares.get(layout.beside, 1.0), height))
-    places = path_ticks(record, shown, "|" if rng.random() < 0.7 else ",")
+    places = path_ticks(record, "|" if rng.random() < 0.7 else ",")
     draw_strokes(axes, shown, style, rng)
     dress(axes, style, places, printed_zero, rng)
     panels = [(axes, shown, style.scalar)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from shc.featurize.band_image.style_bands import smooth_weights
-from shc.featurize.electronic.plot import point_name
+from shc.featurize.electronic.plot import label_places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,16 +138,10 @@ def _circles(axes: Any, shown: ShownBands, style: Style, rng: np.random.Generato
     axes.scatter(*points.reshape(-1, 2).T, s=sizes.ravel(), c=colours.reshape(-1, 3), lw=0.0, zorder=3)
 
 
-def path_ticks(record: ElectronicRecord, shown: ShownBands, between: str) -> list[tuple[float, str]]:
-    """Places of the high-symmetry points and their names; names at one place are joined."""
-    places: list[tuple[float, list[str]]] = []
-    for index, name in record.labels:
-        x, text = float(shown.distance[index]), point_name(name)
-        if not places or x - places[-1][0] > 1e-4:
-            places.append((x, [text]))
-        elif text not in places[-1][1]:
-            places[-1][1].append(text)
-    return [(x, between.join(names)) for x, names in places]
+def path_ticks(record: ElectronicRecord, between: str) -> list[tuple[float, str]]:
+    """Places of the high-symmetry points, the whole path being 1, and their names; names at one place are joined."""
+    first, last = float(record.distance[0]), float(record.distance[-1])
+    return [((x - first) / (last - first), text) for x, text in label_places(record, between)]
 
 
 def dress(

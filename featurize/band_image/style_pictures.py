@@ -68,7 +68,5 @@ def nearest_panel(box: Box, drawn: StyledPicture) -> StyledPanel:
 
 def shared(one: Box, other: Box) -> float:
     """Common area of two boxes as a share of what they cover together."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    common = max(width, 0) * max(height, 0)
-    return common / (one.width * one.height + other.width * other.height - common)
+    common = one.common(other)
+    return common / (one.area + other.area - common)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from shc.kernels.glyphs import ink_boxes, linked_groups
+from shc.kernels.glyphs import linked_groups
 from shc.kernels.picture import colour_histogram, contrast
+from shc.kernels.picture_parts import parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def text_boxes(strip: Strip, panel: Box, side: Side) -> NDArray[np.int64]:
         ``[n, 4]`` left, top, right and bottom (exclusive) in pixels of the strip.
     """
     height, width = strip.ink.shape
-    patches = ink_boxes(strip.ink, strip.threshold).astype(np.int64)
+    patches = parts((strip.ink > np.float64(strip.threshold)).view(np.uint8))[1].astype(np.int64)
     at_axis = patches[:, 2] >= width if side == "left" else patches[:, 0] <= 0
     tall = patches[:, 3] - patches[:, 1] > max(_MAX_TEXT_HEIGHT * panel.height, 4 * MIN_TEXT_HEIGHT)
     long = patches[:, 2] - patches[:, 0] > 0.5 * panel.height

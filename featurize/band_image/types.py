@@ -29,6 +29,17 @@ class Box:
         """Number of rows."""
         return self.bottom - self.top
 
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
+    def common(self, other: Box) -> int:
+        """Number of pixels that lie in another rectangle too."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(0, width) * max(0, height)
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyAxis:

@@ -183,7 +183,7 @@ def _panel(figure: Any, layout: _Layout, left: float, width: float) -> Any:  # n
 
 
 def _draw_bands(axes: Any, record: ElectronicRecord, layout: _Layout) -> None:  # noqa: ANN401
-    places = _merge_labels(record)
+    places = label_places(record, "|")
     for x, _ in places:
         axes.axvline(x, color=_FAINT, lw=0.4, zorder=1)
     axes.axhline(0.0, color="0.25", lw=0.6, ls=(0, (4, 2)), zorder=2)
@@ -197,8 +197,8 @@ def _draw_bands(axes: Any, record: ElectronicRecord, layout: _Layout) -> None:  
     axes.set_ylabel(r"$E - E_\mathrm{F}$ (eV)", labelpad=1.5)
 
 
-def _merge_labels(record: ElectronicRecord) -> list[tuple[float, str]]:
-    """Join the names at one place along the path, as the two sides of a break, by an upright stroke."""
+def label_places(record: ElectronicRecord, between: str) -> list[tuple[float, str]]:
+    """Places of the high-symmetry points along the path, 1/Angstrom, and their names; those at one place are joined."""
     near = 1e-4 * float(record.distance[-1] - record.distance[0])
     places: list[tuple[float, list[str]]] = []
     for index, name in record.labels:
@@ -207,7 +207,7 @@ def _merge_labels(record: ElectronicRecord) -> list[tuple[float, str]]:
             places.append((x, [text]))
         elif text not in places[-1][1]:
             places[-1][1].append(text)
-    return [(x, "|".join(names)) for x, names in places]
+    return [(x, between.join(names)) for x, names in places]
 
 
 def _stagger(places: list[tuple[float, str]], record: ElectronicRecord, layout: _Layout) -> list[str]:

@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from shc.kernels.glyphs import ink_boxes, linked_groups, text_likelihood, tick_marks
+from shc.kernels.glyphs import linked_groups, text_likelihood, tick_marks
+from shc.kernels.picture_parts import parts
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -19,7 +20,7 @@ def test_patches_are_those_of_scipy(seed: int) -> None:
     wanted = set()
     for rows, columns in ndimage.find_objects(names):
         wanted.add((columns.start, rows.start, columns.stop, rows.stop))
-    boxes = ink_boxes(ink, threshold)
+    boxes = parts((ink > threshold).view(np.uint8))[1]
     assert len(boxes) == count
     assert {tuple(int(v) for v in box[:4]) for box in boxes} == wanted
     assert boxes[:, 4].sum() == np.count_nonzero(ink > threshold)
@@ -44,7 +45,7 @@ def test_tick_marks_are_found_at_the_middle_of_their_ink() -> None:
 
 
 def test_no_ink_no_patch() -> None:
-    assert ink_boxes(np.zeros((5, 5), np.float32), 0.5).shape == (0, 5)
+    assert parts(np.zeros((5, 5), np.uint8))[1].shape == (0, 5)
 
 
 @pytest.mark.parametrize("text", [(), (1,), (1, 2), (1, 1), (2, 1, 2)])
