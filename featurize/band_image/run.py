@@ -221,4 +221,7 @@ def _styled(record: CrystalRecord, n: int) -> tuple[StoredPicture, ...]:
 
     seed = int(record.content_hash[:16], 16)
     drawn = styled_pictures(decode(record.bands), seed, n)
-    return tuple(StoredPicture.of(picture, str(number), "styled") for number, picture in enumerate(drawn))
+    return tuple(
+        StoredPicture.of(picture, str(number), "styled_scalar" if style.scalar else "styled")
+        for number, (picture, style) in enumerate(drawn)
+    )

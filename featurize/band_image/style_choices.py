@@ -103,9 +103,8 @@ WINDOWS: Final = (
 """Energy windows that people choose, eV."""
 TINTS: Final = ("#e5ecf6", "#eaeaf2", "#f5f5dc", "#f0f0f0", "#fff8e7", "#eef5ff")
 
-# What a known program does: it takes the place of the random choices of the same name.
-KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
-    {  # sumo
+KNOWN: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    "sumo": {
         "strokes": {"paint": "valence", "colours": ("#3953a4", "#faa316"), "line": "-", "width": 2.0},
         "frame": {
             "sides": "all",
@@ -121,7 +120,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": "Energy (eV)", "size": 16.0, "path": "", "title": ""},
     },
-    {  # band plotter of pymatgen
+    "pymatgen": {
         "strokes": {"paint": "one", "colours": ("#1f77b4", "red"), "line": "-", "width": 1.0},
         "frame": {
             "sides": "all",
@@ -135,7 +134,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": r"$\mathrm{E\ -\ E_f\ (eV)}$", "size": 20.0, "path": r"$\mathrm{Wave\ Vector}$"},
     },
-    {  # vaspvis
+    "vaspvis": {
         "strokes": {"paint": "circles", "colours": ("red", "blue", "green"), "line": "-", "width": 2.0},
         "frame": {
             "sides": "all",
@@ -148,7 +147,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": r"$E - E_{F}$ $(eV)$", "size": 10.0},
     },
-    {  # pyprocar
+    "pyprocar": {
         "strokes": {"paint": "gradient", "colour_map": "jet", "line": "-", "width": 2.0},
         "frame": {
             "sides": "all",
@@ -164,7 +163,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         "lettering": {"energy": r"$E - E_F$ (eV)", "size": 14.0},
         "layout": {"beside": "bar"},
     },
-    {  # gnuplot
+    "gnuplot": {
         "strokes": {"paint": "one", "colours": ("#9400d3", "#009e73"), "line": "-", "width": 1.2},
         "frame": {
             "sides": "all",
@@ -180,7 +179,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": "Energy (eV)", "size": 14.0, "family": "Helvetica"},
     },
-    {  # Origin
+    "Origin": {
         "strokes": {"paint": "one", "colours": ("black", "red"), "line": "-", "width": 1.8},
         "frame": {
             "sides": "all",
@@ -196,7 +195,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": "Energy (eV)", "size": 20.0, "bold": True, "family": "Arial"},
     },
-    {  # plotly
+    "plotly": {
         "strokes": {"paint": "cycle", "line": "-", "width": 1.5},
         "frame": {
             "sides": "none",
@@ -212,7 +211,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         "lettering": {"size": 10.0, "family": "DejaVu Sans"},
         "layout": {"inside": "#e5ecf6", "outside": "white", "ink": "#2a3f5f", "legend": "right"},
     },
-    {  # the Materials Project
+    "Materials Project": {
         "strokes": {"paint": "one", "colours": ("#1f77b4", "red"), "line": "-", "width": 1.6},
         "frame": {
             "sides": "all",
@@ -228,7 +227,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "layout": {"beside": "filled"},
     },
-    {  # ASE
+    "ASE": {
         "strokes": {"paint": "one", "colours": ("#2ca02c", "#1f77b4"), "line": "-", "width": 1.5},
         "frame": {
             "sides": "all",
@@ -244,7 +243,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": "energies [eV]", "size": 10.0},
     },
-    {  # plotband of Quantum ESPRESSO
+    "Quantum ESPRESSO": {
         "strokes": {"paint": "one", "colours": ("black", "red"), "line": "-", "width": 0.8},
         "frame": {
             "sides": "all",
@@ -260,7 +259,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"family": "STIXGeneral", "decimals": 1, "energy": "E (eV)"},
     },
-    {  # FLEUR
+    "FLEUR": {
         "strokes": {"paint": "one", "line": ".", "colours": ("black", "blue"), "width": 1.6},
         "frame": {
             "sides": "all",
@@ -276,4 +275,7 @@ KNOWN: Final[tuple[Mapping[str, Mapping[str, Any]], ...]] = (
         },
         "lettering": {"energy": r"$E-E_F$ [eV]", "size": 12.0},
     },
-)
+}
+"""What a known program does: it takes the place of the random choices of the same name."""
+UNSEEN: Final = ("plotly", "Materials Project", "FLEUR")
+"""Programs whose style is kept from training, so that figures of an unseen style can be measured."""

@@ -159,6 +159,8 @@ class Style:
 
     seed: int
     """Decides the details that are made up: weights, bands outside the known range, the place of notes."""
+    program: str
+    """The known program that it follows; empty if none."""
     scalar: bool
     """Draw the bands without spin-orbit coupling."""
     zero_at_valence: bool
@@ -181,7 +183,8 @@ def random_style(rng: np.random.Generator) -> Style:
     Args:
         rng: Source of the choices: equal states give equal styles.
     """
-    known: Mapping[str, Mapping[str, Any]] = _pick(rng, KNOWN) if rng.random() < KNOWN_SHARE else {}
+    program = _pick(rng, tuple(KNOWN)) if rng.random() < KNOWN_SHARE else ""
+    known: Mapping[str, Mapping[str, Any]] = KNOWN.get(program, {})
     layout = replace(_layout(rng), **known.get("layout", {}))
     e_min, e_max = _window(rng)
     dark = _is_dark(layout.inside)
@@ -193,6 +196,7 @@ def random_style(rng: np.random.Generator) -> Style:
     strokes = replace(_strokes(rng, dark=dark), **({} if dark else known.get("strokes", {})))
     return Style(
         seed=int(rng.integers(2**31)),
+        program=program,
         scalar=bool(rng.random() < 0.25),
         zero_at_valence=bool(rng.random() < 0.25),
         absolute=absolute,

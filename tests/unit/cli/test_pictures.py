@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import runpy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from shc.cli.main import app
 from shc.cli.pictures import bands_choice
+from shc.featurize.band_image.style_pictures import Styled, training_style
 from shc.featurize.band_image.types import BandPicture, EnergyWindow
 from shc.featurize.electronic import engine
 from shc.featurize.errors import ShcError
@@ -160,11 +162,13 @@ def test_computed_bands_pictures_and_styles_go_together(monkeypatch: pytest.Monk
     monkeypatch.setattr(engine, "compute_bands", stand_in)
     seeds: list[tuple[int, int]] = []
 
-    def styled(record: ElectronicRecord, seed: int, n: int) -> list[BandPicture]:
+    def styled(record: ElectronicRecord, seed: int, n: int) -> list[Styled]:
         seeds.append((seed, n))
         assert record.energy.shape == (48, 20)
         image = np.zeros((1, 224, 224), dtype=np.float32)
-        return [BandPicture(image, -1.0, 1.0, 0.5, (), None, None, (9, 9))] * n
+        picture = BandPicture(image, -1.0, 1.0, 0.5, (), None, None, (9, 9))
+        styles = [replace(training_style(np.random.default_rng(0)), scalar=scalar) for scalar in (False, True)]
+        return [Styled(picture, style) for style in styles[:n]]
 
     monkeypatch.setattr("shc.featurize.band_image.style_pictures.styled_pictures", styled)
     command = ("featurize", "cifs", "--bands", "auto", "--bands", "imgs", "--styles", "2")
@@ -175,8 +179,8 @@ def test_computed_bands_pictures_and_styles_go_together(monkeypatch: pytest.Monk
     assert None not in file.bands(slice(None))
     kinds = [[(p.source, p.kind) for p in found] for found in file.pictures(slice(2))]
     assert kinds == [
-        [("Au.png", "file"), ("0", "styled"), ("1", "styled")],
-        [("0", "styled"), ("1", "styled")],
+        [("Au.png", "file"), ("0", "styled"), ("1", "styled_scalar")],
+        [("0", "styled"), ("1", "styled_scalar")],
     ]
     assert (file.header.config.bands, file.header.config.styles) == ("auto", 2)
     # The seed depends on the crystal alone.

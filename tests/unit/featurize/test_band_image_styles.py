@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from shc.featurize.band_image.style_bands import shown_bands, shown_dos
-from shc.featurize.band_image.style_choices import KNOWN
+from shc.featurize.band_image.style_choices import KNOWN, UNSEEN
 from shc.featurize.band_image.style_drawing import draw_styled
-from shc.featurize.band_image.style_pictures import shared, styled_pictures, true_window
+from shc.featurize.band_image.style_pictures import shared, styled_pictures, training_style, true_window
 from shc.featurize.band_image.styles import Frame, Layout, Lettering, Output, Strokes, Style, random_style
 from shc.featurize.band_image.types import Box
 from shc.featurize.electronic.codec import ENERGY_LIMIT
@@ -52,6 +52,7 @@ def made_record(gap: float = 1.0) -> ElectronicRecord:
 
 PLAIN = Style(
     seed=1,
+    program="",
     scalar=False,
     zero_at_valence=False,
     absolute=False,
@@ -228,7 +229,8 @@ def test_known_programs_use_names_that_exist() -> None:
         "lettering": Lettering,
         "layout": Layout,
     }
-    for known in KNOWN:
+    assert set(UNSEEN) < set(KNOWN)
+    for known in KNOWN.values():
         for part, choices in known.items():
             assert set(choices) <= {field.name for field in fields(parts[part])}
 
@@ -264,8 +266,15 @@ def test_styled_pictures_are_read_with_their_true_axis() -> None:
     pictures = styled_pictures(made_record(), seed=3, n=6)
     again = styled_pictures(made_record(), seed=3, n=6)
     assert 3 <= len(pictures) <= 6
-    for picture, same in zip(pictures, again, strict=True):
-        np.testing.assert_array_equal(picture.image, same.image)
+    for (picture, style), same in zip(pictures, again, strict=True):
+        np.testing.assert_array_equal(picture.image, same.picture.image)
+        assert style == same.style
         assert picture.image.shape == (1, 224, 224)
         assert picture.axis is not None
         assert picture.image.any()
+
+
+def test_training_styles_leave_some_programs_out() -> None:
+    rng = np.random.default_rng(0)
+    programs = {training_style(rng).program for _ in range(400)}
+    assert programs == {"", *KNOWN} - set(UNSEEN)
