@@ -21,7 +21,7 @@ test: $(VENV)/.stamp-test
 lint: $(VENV)/.stamp-test build/mypy/.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	MYPYPATH=build/mypy $(BIN)/mypy --explicit-package-bases build/mypy/shc $(wildcard tests benchmarks)
+	MYPYPATH=build/mypy:benchmarks $(BIN)/mypy --explicit-package-bases build/mypy/shc $(wildcard tests benchmarks)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

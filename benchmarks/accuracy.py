@@ -6,8 +6,10 @@ Usage:
 
 Labels, splits and crystals are taken from the folder that --data or SHC_DATA names (shc_dev_labels.csv,
 splits.json, shc_dev_cifs.zip) unless --labels, --splits and --features say otherwise. The first form scores the
-shipped weights on the rows of a split that its training never saw. The second pools the predictions.csv of the
-fold runs that `shc train --split cv5_chemical_system --fold k` wrote into folders below RUNS_FOLDER.
+shipped weights on the rows of a split that its training never saw, for all that a prediction may rest on and the
+feature file holds; without --features the crystals are featurised with their bands. The second pools the
+predictions.csv of the fold runs that `shc train --split cv5_chemical_system --fold k` wrote into folders below
+RUNS_FOLDER. Beside the parity plots the first form draws the residuals by crystal system, heaviest element and size.
 
 Exit code 3 if data or runs are absent.
 """
@@ -33,12 +35,14 @@ import numpy as np
 
 from shc.featurize.errors import ShcError
 from shc.featurize.store import FeatureFile
+from shc.models.assembly import showing
 from shc.models.card import read_card
 from shc.models.ensemble import CARD_FILE, newest_pretrained
 from shc.models.inference import Predictor, load_predictor
 from shc.models.labels import read_labels
 from shc.models.metrics import Scores, score
-from shc.models.plots import parity_plot
+from shc.models.modalities import SUBSETS
+from shc.models.plots import parity_plot, residual_plot
 from shc.models.splits import read_split
 from shc.models.training_files import PREDICTIONS_FILE
 from shc.models.uncertainty import covered, fit_calibration
@@ -48,8 +52,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from shc.featurize.store import FeatureBatch
+
 NO_DATA = 3
 N_SPLITS = 20
+SYSTEMS = ("1 tri", "2 mono", "3 ortho", "4 tetra", "5 trig", "6 hex", "7 cubic")
+FIRST_GROUP = (1, 3, 16, 75, 143, 168, 195)
+"""First space group of each crystal system."""
+PERIODS = ("period 2", "period 3", "period 4", "period 5", "period 6+")
+FIRST_OF_PERIOD = (1, 11, 19, 37, 55)
+SIZES = ("1: < 10", "2: < 100", "3: < 300", "4: < 1000", "5: more")
+FIRST_OF_SIZE = (0.0, 10.0, 100.0, 300.0, 1000.0)
+"""Least label of each group, (hbar/e) S/cm."""
 
 
 class Result(NamedTuple):
@@ -134,20 +148,24 @@ def data_path(options: argparse.Namespace, given: Path | None, name: str) -> Pat
     return path
 
 
-def open_features(options: argparse.Namespace, folder: Path) -> FeatureFile:
-    """Open the feature file, or featurise the crystals of the data folder into a temporary one."""
+def open_features(options: argparse.Namespace, wanted: Sequence[str], folder: Path) -> FeatureFile:
+    """Open the feature file, or featurise the wanted crystals, with their bands, into a temporary one."""
     if options.features is not None:
         return FeatureFile.open(data_path(options, options.features, "features.h5"))
-    from shc.featurize.config import FeaturizeConfig
+    from shc.featurize.config import BANDS_AUTO, FeaturizeConfig
+    from shc.featurize.electronic.cache import cache_folder
+    from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.pipeline import featurize_sources
 
     archive = data_path(options, None, "shc_dev_cifs.zip")
     with zipfile.ZipFile(archive) as content:
         content.extractall(folder / "cifs")
+    paths = {path.stem: path for path in (folder / "cifs").rglob("*.cif")}
     listing = folder / "cifs.txt"
-    listing.write_text("\n".join(map(str, sorted((folder / "cifs").rglob("*.cif")))))
-    summary = featurize_sources([str(listing)], folder / "features.h5", FeaturizeConfig())
-    print(f"featurised {summary.n_done} crystals, {summary.n_failed} failed")
+    listing.write_text("\n".join(str(paths[name]) for name in wanted if name in paths))
+    bands, config = BandsOutput(cache=cache_folder()), FeaturizeConfig(bands=BANDS_AUTO)
+    summary = featurize_sources([str(listing)], folder / "features.h5", config, bands=bands)
+    print(f"featurised {summary.n_done} crystals with their bands, {summary.n_failed} failed")
     return FeatureFile.open(folder / "features.h5")
 
 
@@ -160,52 +178,53 @@ class Rows:
     label: NDArray[np.float64]
 
 
-def scored_rows(options: argparse.Namespace, file: FeatureFile) -> Rows:
+def scored_rows(options: argparse.Namespace, folder: Path) -> Rows:
     """The rows of the split that only score."""
     labels = read_labels(data_path(options, options.labels, "shc_dev_labels.csv"))
     splits = data_path(options, options.splits, "splits.json")
-    labelled = [row for row, name in enumerate(file.material_ids) if name in labels]
-    ids = [file.material_ids[row] for row in labelled]
-    chosen = read_split(splits, options.split, options.fold, ids).test
-    rows = np.array(labelled, dtype=np.int64)[chosen]
-    label = np.array([labels[file.material_ids[row]] for row in rows.tolist()])
-    print(f"rows     {len(rows)} of split {options.split}, none of them trained on")
-    return Rows(file, rows, label)
+    every = list(labels)
+    wanted = [every[row] for row in read_split(splits, options.split, options.fold, every).test.tolist()]
+    file = open_features(options, wanted, folder)
+    place = {name: row for row, name in enumerate(file.material_ids)}
+    names = [name for name in wanted if name in place]
+    print(f"rows     {len(names)} of split {options.split}, none of them trained on")
+    return Rows(file, np.array([place[name] for name in names]), np.array([labels[name] for name in names]))
 
 
-def predict(predictor: Predictor, rows: Rows) -> Result:
-    """Predictions of the model as a user gets them."""
+def predict(predictor: Predictor, rows: Rows, name: str) -> tuple[FeatureBatch, Result]:
+    """Predictions of the model as a user gets them, where they rest on one of ``SUBSETS``."""
     predictor.ensemble.check_features(rows.file.header, str(rows.file.path))
-    found = predictor.predict(rows.file.read(rows.file_rows))
+    features, some = showing(rows.file, rows.file_rows, name)
+    found = predictor.predict(features)
     value, lower, upper = (
-        np.array([getattr(row, name) for row in found]) for name in ("shc_max_abs", "shc_lower", "shc_upper")
+        np.array([getattr(row, column) for row in found]) for column in ("shc_max_abs", "shc_lower", "shc_upper")
     )
-    magnetic = np.array(["magnetic" in row.flags.split(";") for row in found])
-    return Result(rows.label, value, lower, upper, magnetic)
+    magnetic = np.array(["magnetic" in row.flags.split(";") for row in found], dtype=np.bool_)
+    return features, Result(rows.label[some], value, lower, upper, magnetic)
 
 
-def print_coverage(predictor: Predictor, rows: Rows, result: Result, seed: int) -> None:
+def print_coverage(predictor: Predictor, features: FeatureBatch, result: Result, seed: int) -> None:
     """Calibrate on one random half of the rows, look at the other; and the same halves with shipped intervals."""
-    raw = predictor.distributions(rows.file.read(rows.file_rows))
+    raw = predictor.distributions(features)
     ensemble, rng = predictor.ensemble, np.random.default_rng(seed)
-    level, threshold = ensemble.calibration.coverage, ensemble.card.train.finite_threshold
+    level, threshold = ensemble.card.calibration.coverage, ensemble.card.train.finite_threshold
     fresh, shipped, width = [], [], []
     for _ in range(N_SPLITS):
-        order = rng.permutation(len(rows.label))
+        order = rng.permutation(len(result.label))
         fit, look = order[: len(order) // 2], order[len(order) // 2 :]
         calibration = fit_calibration(
             ensemble.grid,
             raw.probability[fit],
             raw.p_finite[fit],
-            rows.label[fit],
+            result.label[fit],
             coverage=level,
             finite_threshold=threshold,
         )
         estimate = calibration.apply(ensemble.grid, raw.probability[look], raw.p_finite[look])
-        fresh.append(covered(estimate.lower, estimate.upper, rows.label[look]))
+        fresh.append(covered(estimate.lower, estimate.upper, result.label[look]))
         width.append(float((estimate.upper - estimate.lower).mean()))
-        shipped.append(covered(result.lower[look], result.upper[look], rows.label[look]))
-    print(f"\ncoverage of {100 * level:g} % intervals, {N_SPLITS} random halves of {len(rows.label)} rows")
+        shipped.append(covered(result.lower[look], result.upper[look], result.label[look]))
+    print(f"\ncoverage of {100 * level:g} % intervals, {N_SPLITS} random halves of {len(result.label)} rows")
     for name, shares, mean_width in (
         ("calibrated on the other half", fresh, float(np.mean(width))),
         ("shipped calibration", shipped, float((result.upper - result.lower).mean())),
@@ -216,10 +235,11 @@ def print_coverage(predictor: Predictor, rows: Rows, result: Result, seed: int) 
         )
 
 
-def read_predictions(path: Path) -> tuple[list[str], Result]:
-    """Ids and predictions of one fold run."""
+def read_predictions(path: Path, name: str) -> tuple[list[str], Result]:
+    """Ids and predictions of one fold run, where they rest on one of ``SUBSETS``."""
     with path.open(encoding="utf-8", newline="") as file:
-        table = list(csv.DictReader(row for row in file if not row.startswith("#")))
+        every = csv.DictReader(row for row in file if not row.startswith("#"))
+        table = [row for row in every if row["modalities"] == name]
     label, value, lower, upper = (
         np.array([float(row[name]) for row in table]) for name in ("label", "shc_max_abs", "shc_lower", "shc_upper")
     )
@@ -232,22 +252,26 @@ def score_folds(options: argparse.Namespace) -> None:
     paths = sorted(options.cv.glob(f"*/{PREDICTIONS_FILE}"))
     if not paths:
         raise give_up(f"no {PREDICTIONS_FILE} in folders below {options.cv}")
-    folds: list[Result] = []
-    seen: set[str] = set()
-    numbers: set[int | None] = set()
+    numbers = []
     for path in paths:
-        card = read_card(path.parent / CARD_FILE)
-        ids, result = read_predictions(path)
-        if card.split.fold is None or card.split.fold in numbers or not seen.isdisjoint(ids):
-            raise SystemExit(f"{path.parent} is no fold, or a fold that came before")
-        numbers.add(card.split.fold)
-        seen.update(ids)
-        folds.append(result)
+        numbers.append(read_card(path.parent / CARD_FILE).split.fold)
         print_card(path.parent)
-    print()
-    print(HEADER)
-    for path, fold in zip(paths, folds, strict=True):
-        print(line(path.parent.name, fold))
+    if None in numbers or len(set(numbers)) < len(numbers):
+        raise SystemExit(f"folds {numbers}: a folder is no fold, or the fold of another one")
+    for name in SUBSETS:
+        folds = [read_predictions(path, name) for path in paths]
+        if all(ids for ids, _ in folds):
+            ids = [material_id for found, _ in folds for material_id in found]
+            if len(set(ids)) < len(ids):
+                raise SystemExit("a crystal lies in two folds")
+            score_pooled(options, name, [path.parent.name for path in paths], [result for _, result in folds])
+
+
+def score_pooled(options: argparse.Namespace, name: str, labels: Sequence[str], folds: Sequence[Result]) -> None:
+    """Print the scores of folds, their spread and their pool."""
+    print(f"\nfrom {name}\n{HEADER}")
+    for label, fold in zip(labels, folds, strict=True):
+        print(line(label, fold))
     table = np.array([fold.scores() for fold in folds])
     names = ("R2", "MAE", "RMSE", "AUC(200)", "Spearman")
     spread = [f"{n} {m:.3g} +- {s:.2g}" for n, m, s in zip(names, table.mean(0)[1:], table.std(0)[1:], strict=True)]
@@ -255,14 +279,35 @@ def score_folds(options: argparse.Namespace) -> None:
     print("\npooled over folds")
     pooled = join(folds)
     print_table(pooled)
-    draw(options, pooled, f"{len(pooled.label)} crystals, each predicted by models of the other folds")
+    draw(options, pooled, name, f"{len(pooled.label)} crystals, each predicted by models of the other folds")
 
 
-def draw(options: argparse.Namespace, result: Result, title: str) -> None:
+def draw(options: argparse.Namespace, result: Result, name: str, title: str) -> None:
     """Write the parity plot."""
     s = result.scores()
-    path = parity_plot(result.label, result.value, options.plot, title=f"{title}\nR2 {s.r2:.3f}, MAE {s.mae:.1f}")
+    target: Path = options.plot.with_stem(f"{options.plot.stem}_{name.replace('+', '_')}")
+    heading = f"{title}, from {name.replace('+', ' + ')}\nR2 {s.r2:.3f}, MAE {s.mae:.1f}"
+    path = parity_plot(result.label, result.value, target, title=heading)
     print(f"\nparity plot: {path or 'not drawn, matplotlib is not installed'}")
+
+
+def group_of(value: float, first: Sequence[float], names: Sequence[str]) -> str:
+    """The group that a value lies in, by the least value of each."""
+    return names[int(np.searchsorted(first, value, side="right")) - 1]
+
+
+def draw_residuals(options: argparse.Namespace, features: FeatureBatch, result: Result, name: str) -> None:
+    """Write the plot of the residuals by group."""
+    atoms = np.split(features.atomic_number, features.atom_offsets[1:-1])
+    heaviest = np.array([part.max() for part in atoms])
+    groups = {
+        "crystal system": [group_of(n, FIRST_GROUP, SYSTEMS) for n in features.space_group_number],
+        "heaviest element": [group_of(z, FIRST_OF_PERIOD, PERIODS) for z in heaviest],
+        "label": [group_of(y, FIRST_OF_SIZE, SIZES) for y in result.label],
+    }
+    target: Path = options.plot.with_stem(f"{options.plot.stem}_residuals_{name.replace('+', '_')}")
+    path = residual_plot(result.value - result.label, groups, target, title=f"from {name.replace('+', ' + ')}")
+    print(f"residuals: {path or 'not drawn, matplotlib is not installed'}")
 
 
 def score_weights(options: argparse.Namespace) -> None:
@@ -277,13 +322,17 @@ def score_weights(options: argparse.Namespace) -> None:
     if (split.name, split.fold) != (options.split, options.fold):
         raise SystemExit(f"the weights were trained on split {split.name}: its rows may be among those to score")
     with tempfile.TemporaryDirectory() as temporary:
-        rows = scored_rows(options, open_features(options, Path(temporary)))
-        result = predict(predictor, rows)
-        print()
-        print_table(result)
-        if options.coverage:
-            print_coverage(predictor, rows, result, options.seed)
-    draw(options, result, f"{len(result.label)} crystals never trained on")
+        rows = scored_rows(options, Path(temporary))
+        for name in predictor.ensemble.calibrations:
+            features, result = predict(predictor, rows, name)
+            if len(features) == 0:
+                continue
+            print(f"\nfrom {name}")
+            print_table(result)
+            if options.coverage:
+                print_coverage(predictor, features, result, options.seed)
+            draw(options, result, name, f"{len(result.label)} crystals never trained on")
+            draw_residuals(options, features, result, name)
 
 
 def main() -> None:

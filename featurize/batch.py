@@ -13,6 +13,7 @@ from shc.featurize.elements import reduced_formula
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.graph import Graph, build_graphs
 from shc.featurize.prompt import symmetry_prompt
+from shc.featurize.standard_frame import standard_rotation
 from shc.featurize.structures import read_with_hash
 from shc.featurize.symmetry import PrimitiveCrystal, reduce_crystal
 from shc.featurize.types import CrystalRecord
@@ -133,6 +134,7 @@ def _record(
     stage = "symmetry"
     try:
         prompt = symmetry_prompt(cell.space_group_number)
+        rotation = standard_rotation(cell)
         stage = "descriptors"
         return CrystalRecord(
             descriptors=_describe([(crystal, graph)])[0] if values is None else values,
@@ -146,6 +148,7 @@ def _record(
             neighbour_atom=graph.neighbour_atom,
             neighbour_shift=graph.neighbour_shift,
             neighbour_distance=graph.neighbour_distance,
+            standard_rotation=rotation.astype("f4"),
             symmetry_prompt=prompt,
             content_hash=crystal.content_hash,
         )

@@ -27,6 +27,7 @@ from shc.featurize.failure_log import FailureLog
 from shc.featurize.inputs import Batch, Inputs, digest
 from shc.featurize.pool import FILE_TIMEOUT, BatchPool, default_workers
 from shc.featurize.prompt import PROMPT_FIELDS, PROMPT_VERSION
+from shc.featurize.standard_frame import FRAME_VERSION
 from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureHeader
 from shc.featurize.store_writer import FeatureWriter
@@ -139,6 +140,7 @@ def current_header(config: FeaturizeConfig) -> FeatureHeader:
         prompt_fields=tuple((name, span.start, span.stop) for name, span in PROMPT_FIELDS),
         descriptor_version=DESCRIPTOR_VERSION,
         descriptor_names=descriptor_names(),
+        frame_version=FRAME_VERSION,
         bands_version=0 if config.bands == BANDS_NONE else ENGINE_VERSION,
         pictures_version=NORMALISER_VERSION if config.pictures else 0,
     )

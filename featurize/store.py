@@ -21,6 +21,7 @@ from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.store_columns import (
     ALL_COLUMNS,
     BANDS_COLUMNS,
+    FRAME_COLUMNS,
     PICTURES_COLUMNS,
     Column,
     columns_from_records,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from shc.featurize.types import CrystalRecord
 
 FORMAT: Final = "shc-features"
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class FeatureHeader:
     """Version of the descriptors."""
     descriptor_names: tuple[str, ...]
     """Names of the descriptors, in order."""
+    frame_version: int = 0
+    """Version of the choice of the standard frame; 0 in a file without it."""
     bands_version: int = 0
     """Version of the built-in electronic structure; 0 in a file without it."""
     pictures_version: int = 0
@@ -67,6 +70,11 @@ class FeatureHeader:
     """Version of the program that wrote the file."""
     created: str = ""
     """When the file was written, ISO 8601, UTC."""
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether the file has the rotations to the standard frame."""
+        return self.frame_version > 0
 
     @property
     def has_bands(self) -> bool:
@@ -79,11 +87,16 @@ class FeatureHeader:
         return self.config.pictures
 
     @property
+    def batch_columns(self) -> tuple[Column, ...]:
+        """The columns that a batch is made of."""
+        return (*ALL_COLUMNS, *FRAME_COLUMNS) if self.has_frames else ALL_COLUMNS
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """The columns of the file."""
         bands = BANDS_COLUMNS if self.has_bands else ()
         pictures = PICTURES_COLUMNS if self.has_pictures else ()
-        return (*ALL_COLUMNS, *bands, *pictures)
+        return (*self.batch_columns, *bands, *pictures)
 
     def differences(self, other: FeatureHeader) -> list[str]:
         """What keeps two files from being joined, as readable text; empty if nothing does."""
@@ -93,7 +106,7 @@ class FeatureHeader:
         found = [f"{name}: {ours[name]} and {theirs[name]}" for name in ours if ours[name] != theirs[name]]
         found.extend(
             f"{name}: {getattr(self, name)} and {getattr(other, name)}"
-            for name in ("prompt_version", "descriptor_version", "bands_version", "pictures_version")
+            for name in ("prompt_version", "descriptor_version", "frame_version", "bands_version", "pictures_version")
             if getattr(self, name) != getattr(other, name)
         )
         found.extend(
@@ -116,6 +129,7 @@ class FeatureHeader:
             "prompt_fields": json.dumps(self.prompt_fields),
             "descriptor_version": self.descriptor_version,
             "descriptor_names": json.dumps(self.descriptor_names),
+            "frame_version": self.frame_version,
             "bands_version": self.bands_version,
             "pictures_version": self.pictures_version,
         }
@@ -153,6 +167,7 @@ class FeatureHeader:
                 prompt_fields=tuple((str(n), int(a), int(b)) for n, a, b in json.loads(attributes["prompt_fields"])),
                 descriptor_version=int(attributes["descriptor_version"]),
                 descriptor_names=tuple(json.loads(attributes["descriptor_names"])),
+                frame_version=int(attributes.get("frame_version", 0)),  # version 3 had no frames
                 bands_version=int(attributes.get("bands_version", 0)),  # version 1 had no bands
                 pictures_version=int(attributes.get("pictures_version", 0)),  # version 2 had no pictures
                 tool_version=str(attributes["tool_version"]),
@@ -208,8 +223,13 @@ class FeatureBatch:
     """``[n_nodes, K, 3]`` lattice translation of the neighbour, in cells."""
     neighbour_distance: NDArray[np.float32]
     """``[n_nodes, K]`` Angstrom; 0 in padding."""
+    standard_rotation: NDArray[np.float32] | None = None
+    """``[B, 3, 3]`` from the frame of ``lattice`` to the standard frame: ``v_standard = Q @ v``, see
+    ``shc.featurize.standard_frame``; None for a file of an older version."""
     pictures: list[tuple[StoredPicture, ...]] | None = None
     """``[B]`` pictures of bands of each crystal, mostly none; None where they are not asked for."""
+    bands: list[ElectronicRecord | None] | None = None
+    """``[B]`` electronic structure of each crystal that has it; None where it is not asked for."""
 
     def __len__(self) -> int:
         """Number of crystals."""
@@ -218,7 +238,7 @@ class FeatureBatch:
     @classmethod
     def from_records(cls, records: Sequence[CrystalRecord]) -> FeatureBatch:
         """Join records, in their order."""
-        return cls.from_columns(columns_from_records(records))
+        return cls.from_columns(columns_from_records(records, with_frames=True))
 
     @classmethod
     def from_columns(cls, columns: Columns) -> FeatureBatch:
@@ -300,8 +320,24 @@ class FeatureFile:
         Raises:
             IndexError: A row does not exist.
         """
-        wanted = {column.name: self.columns[column.name] for column in ALL_COLUMNS}
+        wanted = {column.name: self.columns[column.name] for column in self.header.batch_columns}
         return FeatureBatch.from_columns(take(wanted, indices))
+
+    def has_bands(self, indices: NDArray[np.integer[Any]] | slice) -> NDArray[np.bool_]:
+        """``[n]`` whether the file holds an electronic record of some crystals.
+
+        Args:
+            indices: Rows in the order wanted, or a slice.
+
+        Raises:
+            IndexError: A row does not exist.
+        """
+        rows = np.arange(len(self))[indices]
+        if not self.header.has_bands:
+            return np.zeros(len(rows), dtype=np.bool_)
+        sizes = np.diff(self.columns[BANDS_COLUMNS[1].name])
+        held: NDArray[np.bool_] = sizes[rows] > 0
+        return held
 
     def bands(self, indices: NDArray[np.integer[Any]] | slice) -> list[ElectronicRecord | None]:
         """Unpack the electronic records of some crystals, about half a millisecond each.
@@ -347,18 +383,23 @@ class FeatureFile:
         except ShcError as error:
             raise bad_file(f"{self.path}: {error.message}", _REWRITE) from error
 
-    def picture_stamps(self) -> Iterator[bytes]:
-        """What the pictures of each crystal were made of; equal for all crystals of a file without pictures.
+    def picture_counts(self, indices: NDArray[np.integer[Any]] | slice) -> Iterator[pictures_codec.PictureCounts]:
+        """What the pictures of some crystals were made of and how many there are, without unpacking them.
+
+        Args:
+            indices: Rows in the order wanted, or a slice.
 
         Raises:
+            IndexError: A row does not exist.
             ShcError: Pictures are damaged (``BAD_FILE``).
         """
+        rows = np.arange(len(self))[indices]
         if not self.header.has_pictures:
-            yield from (pictures_codec.NO_STAMP for _ in range(len(self)))
+            yield from (pictures_codec.counts(b"") for _ in rows)
             return
-        for content in packed_bytes(self.columns, PICTURES_COLUMNS, range(len(self))):
+        for content in packed_bytes(self.columns, PICTURES_COLUMNS, rows.tolist()):
             try:
-                yield pictures_codec.counts(content).stamp
+                yield pictures_codec.counts(content)
             except ShcError as error:
                 raise bad_file(f"{self.path}: {error.message}", _REWRITE) from error
 

@@ -2,8 +2,8 @@
 
 Rows of different length (atoms, nodes, bytes of bands and of pictures) are kept flat, one crystal after the other,
 with offsets: crystal ``b`` owns ``flat[offsets[b] : offsets[b + 1]]``. Indices stored inside a crystal (orbit,
-neighbour) are local to it, so rows can be cut, joined and reordered without touching their contents. The columns
-of the bands and those of the pictures are there or not for a file as a whole.
+neighbour) are local to it, so rows can be cut, joined and reordered without touching their contents. The column of
+the frames, those of the bands and those of the pictures are there or not for a file as a whole.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ ATOM_OFFSETS: Final = Column("atom_offsets", "crystal", "<i8", 1, "1", "first at
 NODE_OFFSETS: Final = Column("node_offsets", "crystal", "<i8", 1, "1", "first node of each crystal, and the end")
 ALL_COLUMNS: Final = (*COLUMNS, ATOM_OFFSETS, NODE_OFFSETS)
 """The columns that every file has."""
+FRAME: Final = Column("standard_rotation", "crystal", "<f4", 3, "1", "from the frame of lattice to the standard frame")
+FRAME_COLUMNS: Final = (FRAME,)
+"""The column of a file with frames beside `ALL_COLUMNS`."""
 BANDS_RECORD: Final = Column("record", "bands", "|u1", 1, "1", "packed electronic records, see docs/bands.md")
 BANDS_OFFSETS: Final = Column("bands_offsets", "crystal", "<i8", 1, "1", "first byte of each record, and the end")
 BANDS_COLUMNS: Final = (BANDS_RECORD, BANDS_OFFSETS)
@@ -75,7 +78,7 @@ PICTURES_PACKED: Final = Column("packed", "pictures", "|u1", 1, "1", "packed pic
 PICTURES_OFFSETS: Final = Column("pictures_offsets", "crystal", "<i8", 1, "1", "first byte of each set, and the end")
 PICTURES_COLUMNS: Final = (PICTURES_PACKED, PICTURES_OFFSETS)
 """The columns of a file with pictures beside `ALL_COLUMNS`; a crystal without pictures owns no bytes."""
-_FLAT_COLUMNS: Final = (*COLUMNS, BANDS_RECORD, PICTURES_PACKED)
+_FLAT_COLUMNS: Final = (*COLUMNS, FRAME, BANDS_RECORD, PICTURES_PACKED)
 _OFFSETS: Final[dict[Axis, Column]] = {
     "atom": ATOM_OFFSETS,
     "node": NODE_OFFSETS,
@@ -107,13 +110,18 @@ def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
 
 
 def columns_from_records(
-    records: Sequence[CrystalRecord], *, with_bands: bool = False, with_pictures: bool = False
+    records: Sequence[CrystalRecord],
+    *,
+    with_frames: bool = False,
+    with_bands: bool = False,
+    with_pictures: bool = False,
 ) -> Columns:
     """Columns of some records, in their order.
 
     Args:
         records: The records.
-        with_bands: Whether the columns of the bands are among them.
+        with_frames: Whether the column of the frames is among them.
+        with_bands: Whether those of the bands are.
         with_pictures: Whether those of the pictures are.
     """
     columns: Columns = {
@@ -123,7 +131,7 @@ def columns_from_records(
         "atom_offsets": _offsets([len(r.atomic_number) for r in records]),
         "node_offsets": _offsets([len(r.neighbour_atom) for r in records]),
     }
-    for column in COLUMNS:
+    for column in (*COLUMNS, *FRAME_COLUMNS) if with_frames else COLUMNS:
         if column.name in columns:
             continue
         values = [getattr(record, column.name) for record in records]

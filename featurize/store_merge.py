@@ -85,8 +85,10 @@ def _kept_rows(files: Sequence[FeatureFile]) -> list[NDArray[np.int64]]:
     for number, file in enumerate(files):
         hashes = np.asarray(file.columns["content_hash"]).tobytes()
         rows = []
-        for i, (material_id, stamp) in enumerate(zip(file.material_ids, file.picture_stamps(), strict=True)):
-            digest = hashes[32 * i : 32 * i + 32]
+        for i, (material_id, counts) in enumerate(
+            zip(file.material_ids, file.picture_counts(slice(None)), strict=True)
+        ):
+            digest, stamp = hashes[32 * i : 32 * i + 32], counts.stamp
             known = seen.setdefault(material_id, (digest, stamp, number))
             if known == (digest, stamp, number):
                 rows.append(i)

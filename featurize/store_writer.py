@@ -146,7 +146,10 @@ class FeatureWriter:
         if not records:
             return
         columns = columns_from_records(
-            records, with_bands=self.header.has_bands, with_pictures=self.header.has_pictures
+            records,
+            with_frames=self.header.has_frames,
+            with_bands=self.header.has_bands,
+            with_pictures=self.header.has_pictures,
         )
         self._journal.append(columns)
         self._note(columns)

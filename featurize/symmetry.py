@@ -11,9 +11,8 @@ import spglib
 
 from shc.featurize.errors import ShcError
 from shc.featurize.prompt import OPERATION_KINDS, SCREW_ORDERS, TYPE_SIZES, SpaceGroupFacts, space_group_facts
-from shc.featurize.prompt_table import cartesian_rotations, standard_operations
 from shc.featurize.spglib_calls import quiet_spglib
-from shc.featurize.tensor_symmetry import TYPES, allowed_projector, component_expressions, component_relations
+from shc.featurize.tensor_symmetry import TYPES, component_expressions, component_relations, standard_projector
 from shc.kernels.lattice import reduce_lattice
 from shc.kernels.symmetry import CLEAR, find_symmetry, order_orbits
 
@@ -251,8 +250,7 @@ def symmetry_report(crystal: Crystal, config: FeaturizeConfig) -> SymmetryReport
     """
     found = _dataset(crystal, config)
     number = int(found.number)
-    _, rotations, _ = standard_operations(number)
-    projector = allowed_projector(cartesian_rotations(rotations, number))
+    projector = standard_projector(number)
     a, b, c = found.std_lattice
     lengths = [float(np.linalg.norm(v)) for v in (a, b, c)]
     cosines = [float(u @ v / np.linalg.norm(u) / np.linalg.norm(v)) for u, v in ((b, c), (c, a), (a, b))]

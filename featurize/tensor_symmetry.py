@@ -11,9 +11,12 @@ Hall effects of the 230 space groups.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from shc.featurize.prompt import space_group_facts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +38,72 @@ COMPONENT_TYPE: Final[NDArray[np.int64]] = np.array(
 _ZERO: Final = 1e-9
 _READING_ORDER: Final = np.arange(27).reshape(3, 3, 3).transpose(2, 0, 1).reshape(27)
 """Components in the order people read the three matrices: spin x, y, z, each row by row."""
+
+_X2: Final = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
+_Y2: Final = ((-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
+_Z2: Final = ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
+_Z3: Final = ((-0.5, -(0.75**0.5), 0.0), (0.75**0.5, -0.5, 0.0), (0.0, 0.0, 1.0))
+_Z4: Final = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
+_D3: Final = ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+_GENERATORS: Final = {
+    "-1": (),
+    "2/m": (_Y2,),
+    "mmm": (_X2, _Z2),
+    "4/m": (_Z4,),
+    "4/mmm": (_Z4, _X2),
+    "-3": (_Z3,),
+    "-3m1": (_Z3, _X2),
+    "-31m": (_Z3, _Y2),
+    "6/m": (_Z3, _Z2),
+    "6/mmm": (_Z3, _Z2, _X2),
+    "m-3": (_X2, _Z2, _D3),
+    "m-3m": (_Z4, _D3),
+}
+"""Rotations that generate the proper part of the Laue class in the standard frame, for each form of the tensor."""
+
+
+@lru_cache(maxsize=230)
+def standard_laue_rotations(space_group_number: int) -> NDArray[np.float64]:
+    """Give the proper rotations of a space group's Laue class in the standard frame: x along a, z along c*.
+
+    Args:
+        space_group_number: 1 to 230; the frame is that of the standard setting, unique axis b, hexagonal axes.
+
+    Returns:
+        ``[n, 3, 3]`` read-only orthogonal matrices, the identity first.
+
+    Raises:
+        ValueError: The number is outside 1 to 230.
+
+    Source: International Tables for Crystallography A (2016), section 2.1.3.4, directions of the symbols.
+    """
+    group = [np.eye(3)]
+    for member in group:
+        for generator in _GENERATORS[space_group_facts(space_group_number).tensor_form]:
+            new = np.array(generator) @ member
+            if not any(np.allclose(new, old) for old in group):
+                group.append(new)
+    rotations = np.array(group)
+    rotations.setflags(write=False)
+    return rotations
+
+
+@lru_cache(maxsize=230)
+def standard_projector(space_group_number: int) -> NDArray[np.float64]:
+    """Build the projector on the tensors that a space group allows in the standard frame.
+
+    Args:
+        space_group_number: 1 to 230; see `standard_laue_rotations` for the frame.
+
+    Returns:
+        ``[27, 27]`` read-only symmetric projector; components ``[i, j, k]`` in C order.
+
+    Raises:
+        ValueError: The number is outside 1 to 230.
+    """
+    projector = allowed_projector(standard_laue_rotations(space_group_number))
+    projector.setflags(write=False)
+    return projector
 
 
 def allowed_projector(rotations: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,6 +82,72 @@ def tick_marks(profile: NDArray[np.float64], row: float, height: float) -> NDArr
 
 
 @njit(cache=True, nogil=True)
+def _weights(
+    start: float, end: float, count: int, low: int, high: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """``[count, 2]`` first and last (exclusive) pixel of the triangles, and ``[count, n]`` their weights, of sum 1."""
+    scale = (end - start) / count
+    half = max(scale, 1.0)
+    span = np.empty((count, 2), np.int64)
+    weights = np.zeros((count, int(2.0 * half) + 3))
+    for k in range(count):
+        centre = start + (k + 0.5) * scale
+        first = max(low, math.floor(centre - half + 0.5))
+        last = min(high, math.floor(centre + half + 0.5))
+        total = 0.0
+        for at in range(first, last):
+            weights[k, at - first] = max(0.0, 1.0 - abs(at + 0.5 - centre) / half)
+            total += weights[k, at - first]
+        weights[k] /= max(total, 1e-12)
+        span[k, 0], span[k, 1] = first, last
+    return span, weights
+
+
+@njit(cache=True, nogil=True)
+def resized(
+    ink: NDArray[np.float32],
+    bounds: tuple[int, int, int, int],
+    window: tuple[float, float, float, float],
+    columns: int,
+    rows: int,
+) -> NDArray[np.float32]:
+    """Bring a window of a picture to another size with a triangular filter, and its darkest ink to 1.
+
+    Args:
+        ink: ``[H, W]`` from 0 to 1.
+        bounds: Left, top, right and bottom (exclusive) of the pixels that are used; those outside the picture are 0.
+        window: Left, top, right and bottom of the window, pixels; within the bounds.
+        columns: Width of the result.
+        rows: Height of the result.
+
+    Returns:
+        ``[columns, rows]`` from 0 to 1.
+    """
+    across, column_weights = _weights(window[0], window[2], columns, bounds[0], bounds[2])
+    down, row_weights = _weights(window[1], window[3], rows, bounds[1], bounds[3])
+    top, bottom = max(0, down[0, 0]), min(ink.shape[0], down[rows - 1, 1])
+    narrow = np.zeros((max(0, bottom - top), columns))
+    for y in range(top, bottom):
+        for column in range(columns):
+            first = across[column, 0]
+            for x in range(max(0, first), min(ink.shape[1], across[column, 1])):
+                narrow[y - top, column] += column_weights[column, x - first] * ink[y, x]
+    small = np.zeros((columns, rows), np.float32)
+    darkest = 1e-3
+    for column in range(columns):
+        for row in range(rows):
+            first, total = down[row, 0], 0.0
+            for y in range(max(top, first), min(bottom, down[row, 1])):
+                total += row_weights[row, y - first] * narrow[y - top, column]
+            small[column, row] = total
+            darkest = max(darkest, total)
+    for column in range(columns):
+        for row in range(rows):
+            small[column, row] = small[column, row] / darkest
+    return small
+
+
+@njit(cache=True, nogil=True)
 def text_likelihood(log_probability: NDArray[np.float32], text: NDArray[np.int64]) -> float:
     """Log probability that columns of a line spell a text.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from shc.kernels.picture_parts import ink_runs
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -57,13 +59,47 @@ def colour_histogram(rgb: NDArray[np.uint8], step: int) -> NDArray[np.int64]:
     shift = 8 - COLOUR_BITS
     counts = np.zeros((1 << (3 * COLOUR_BITS), 4), np.int64)
     for y in range(0, rgb.shape[0], step):
-        for x in range(0, rgb.shape[1], step):
-            red, green, blue = np.int64(rgb[y, x, 0]), np.int64(rgb[y, x, 1]), np.int64(rgb[y, x, 2])
+        row = rgb[y]
+        x = 0
+        while x < row.shape[0]:
+            red, green, blue = np.int64(row[x, 0]), np.int64(row[x, 1]), np.int64(row[x, 2])
+            alike = np.int64(0)
+            # Most of a figure is background: what repeats is added at once.
+            while x < row.shape[0] and row[x, 0] == red and row[x, 1] == green and row[x, 2] == blue:
+                alike += 1
+                x += step
             index = (((red >> shift) << COLOUR_BITS | (green >> shift)) << COLOUR_BITS) | (blue >> shift)
-            counts[index, 0] += 1
-            counts[index, 1] += red
-            counts[index, 2] += green
-            counts[index, 3] += blue
+            counts[index, 0] += alike
+            counts[index, 1] += alike * red
+            counts[index, 2] += alike * green
+            counts[index, 3] += alike * blue
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def edge_counts(rgb: NDArray[np.uint8], colours: NDArray[np.uint8], tolerance: int) -> NDArray[np.int64]:
+    """Count the pixels along the four edges of a picture that have given colours.
+
+    Args:
+        rgb: ``[H, W, 3]``.
+        colours: ``[n, 3]``.
+        tolerance: Largest difference of a channel.
+
+    Returns:
+        ``[n]``; pixels at the corners count twice.
+    """
+    height, width = rgb.shape[:2]
+    counts = np.zeros(colours.shape[0], np.int64)
+    for at in range(2 * (height + width)):
+        if at < 2 * width:
+            y, x = (0 if at < width else height - 1), at % width
+        else:
+            y, x = (at - 2 * width) % height, (0 if at - 2 * width < height else width - 1)
+        for k in range(colours.shape[0]):
+            away = np.int64(0)
+            for channel in range(3):
+                away = max(away, abs(np.int64(rgb[y, x, channel]) - np.int64(colours[k, channel])))
+            counts[k] += away <= tolerance
     return counts
 
 
@@ -148,19 +184,24 @@ def blob_boxes(distance: NDArray[np.uint8], threshold: int, cell: int) -> NDArra
     rows, columns = -(-distance.shape[0] // cell), -(-distance.shape[1] // cell)
     box = np.empty((rows, columns, 4), np.int32)
     inked = np.zeros((rows, columns), np.bool_)
+    ink, least = np.empty(distance.shape, np.uint8), np.uint8(threshold)
     for y in range(distance.shape[0]):
-        for x in range(distance.shape[1]):
-            if distance[y, x] < threshold:
-                continue
-            row, column = y // cell, x // cell
-            if not inked[row, column]:
+        far, inked_row = distance[y], ink[y]
+        for x in range(far.size):
+            inked_row[x] = far[x] >= least
+    runs, _ = ink_runs(ink)
+    cell_of = np.arange(max(distance.shape)) // cell
+    for k in range(runs.shape[0]):
+        y, start, end = runs[k, 0], runs[k, 1], runs[k, 2]
+        row = cell_of[y]
+        for column in range(cell_of[start], cell_of[end - 1] + 1):
+            left, right = max(start, column * cell), min(end, (column + 1) * cell)
+            if inked[row, column]:
+                box[row, column, 0] = min(box[row, column, 0], left)
+                box[row, column, 2] = max(box[row, column, 2], right)
+            else:
                 inked[row, column] = True
-                box[row, column, 0] = x
-                box[row, column, 1] = y
-                box[row, column, 2] = x + 1
-                box[row, column, 3] = y + 1
-            box[row, column, 0] = min(box[row, column, 0], x)
-            box[row, column, 2] = max(box[row, column, 2], x + 1)
+                box[row, column, 0], box[row, column, 1], box[row, column, 2] = left, y, right
             box[row, column, 3] = y + 1
     found = np.empty((rows * columns, 4), np.int32)
     stack = np.empty((rows * columns, 2), np.int32)

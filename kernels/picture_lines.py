@@ -129,6 +129,38 @@ def join_segments(runs: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
+def extend_lines(
+    lines: NDArray[np.int32], distance: NDArray[np.uint8], upright: bool, threshold: int
+) -> NDArray[np.int32]:
+    """Let lines go on where there is ink of any colour: ticks at their ends, or bands over them, may hide their colour.
+
+    Args:
+        lines: ``[n, 4]`` from ``join_segments``.
+        distance: ``[H, W]`` from ``contrast``.
+        upright: Whether the lines follow columns.
+        threshold: Least distance of ink from the background.
+
+    Returns:
+        ``[n, 4]`` the same lines, as long or longer.
+    """
+    longer = lines.copy()
+    length = distance.shape[0] if upright else distance.shape[1]
+    for k in range(lines.shape[0]):
+        for end in range(2, 4):
+            step = -1 if end == 2 else 1
+            at = lines[k, end] + step
+            while 0 <= at < length:
+                inked = False
+                for lane in range(lines[k, 0], lines[k, 1] + 1):
+                    inked |= (distance[at, lane] if upright else distance[lane, at]) >= threshold
+                if not inked:
+                    break
+                longer[k, end] = at
+                at += step
+    return longer
+
+
+@njit(cache=True, nogil=True)
 def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min_side: int) -> NDArray[np.int32]:
     """Rectangles between two level lines: the widest that upright lines close, or that the level lines span.
 
@@ -156,7 +188,10 @@ def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min
             first, last = -1, -1
             for side in range(upright.shape[0]):
                 # A side ends where the level lines are; only labels may follow below.
-                if abs(upright[side, 2] - top) > slack or not -slack <= upright[side, 3] - bottom <= 3 * slack:
+                if (
+                    not level[upper, 0] - 3 <= upright[side, 2] <= top + slack
+                    or not -slack <= upright[side, 3] - bottom <= 4 * slack
+                ):
                     continue
                 if first < 0 or abs(upright[side, 1] - start) < abs(upright[first, 1] - start):
                     first = side
@@ -171,6 +206,11 @@ def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min
                 left, sides = start, sides - 1
             if right - end > slack or end - right > max(slack, (end - start) // 10):
                 right, sides = end + 1, sides - 1
+            # Where one of the level lines goes on far beyond the corner it is the side of a larger frame.
+            longest = max(2 * slack, (right - left) // 5)
+            starts, ends = min(level[upper, 2], level[lower, 2]), max(level[upper, 3], level[lower, 3])
+            if sides == 4 and (left - starts > longest or ends - right > longest):
+                sides = 3
             if sides == 2 or right - left < min_side:
                 continue
             found[k, 0] = left
@@ -180,6 +220,48 @@ def frames(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, min
             found[k, 4] = sides
             k += 1
     return found[:k].copy()
+
+
+@njit(cache=True, nogil=True)
+def ink_outside(
+    distance: NDArray[np.uint8], boxes: NDArray[np.int32], threshold: int, thickest: int
+) -> NDArray[np.float32]:
+    """How much ink lies just outside the left, the upper and the lower side of frames.
+
+    Args:
+        distance: ``[H, W]`` from ``contrast``.
+        boxes: ``[n, 4]`` or more columns: left, top, right and bottom of what lies inside the sides.
+        threshold: Least distance of ink from the background.
+        thickest: Most pixels across a side, which do not count as outside.
+
+    Returns:
+        ``[n]`` the largest part of a row or column that is ink; of the three next to a side, the emptiest counts.
+    """
+    height, width = distance.shape
+    found = np.zeros(boxes.shape[0], np.float32)
+    for k in range(boxes.shape[0]):
+        left, top, right, bottom = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
+        for side in range(3):
+            start, end = (top, bottom) if side == 0 else (left, right)
+            lane = left - 1 if side == 0 else (top - 1 if side == 1 else bottom)
+            step = 1 if side == 2 else -1
+            lanes = width if side == 0 else height
+            emptiest, across, beyond = 1.0, 0, 0
+            while beyond < 3:
+                if not 0 <= lane < lanes:
+                    emptiest = 0.0
+                    break
+                inked = 0
+                for at in range(start, end, 2):
+                    inked += (distance[at, lane] if side == 0 else distance[lane, at]) >= threshold
+                share = 2.0 * inked / (end - start)
+                if share < 0.9 or across >= thickest:
+                    beyond += 1
+                    emptiest = min(emptiest, share)
+                across += 1
+                lane += step
+            found[k] = max(found[k], emptiest)
+    return found
 
 
 @njit(cache=True, nogil=True)

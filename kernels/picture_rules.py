@@ -53,22 +53,28 @@ def ruled_lanes(
             thin[y], thick[y] = inked - over, over
     matched = np.zeros(lanes, np.int32)
     colours = np.zeros((lanes, 3), np.uint8)
-    counts = np.zeros((512, 4), np.int32)
+    counts, used = np.zeros((512, 4), np.int32), np.empty(512, np.int64)
     for lane in range(lanes):
         if thin[lane] < max(_LEAST_INK * (length - thick[lane]), 0.06 * length):
             continue
-        counts[:] = 0
+        n_used = 0
         for at in range(length):
             y, x = (at, lane) if upright else (lane, at)
             if 0 < across[y, x] <= thickest:
                 red, green, blue = np.int64(rgb[y, x, 0]), np.int64(rgb[y, x, 1]), np.int64(rgb[y, x, 2])
                 index = (red >> 5 << 6) | (green >> 5 << 3) | (blue >> 5)
+                if counts[index, 0] == 0:
+                    used[n_used] = index
+                    n_used += 1
                 counts[index, 0] += 1
                 counts[index, 1] += red
                 counts[index, 2] += green
                 counts[index, 3] += blue
         for _ in range(_COLOURS):
-            best = np.argmax(counts[:, 0])
+            best = 0
+            for index in used[:n_used]:
+                more = counts[index, 0] - counts[best, 0]
+                best = index if more > 0 or (more == 0 and index < best) else best
             if counts[best, 0] < 0.03 * length:
                 break
             for channel in range(3):
@@ -77,6 +83,8 @@ def ruled_lanes(
             matched[lane] = _ruled(rgb, across, upright, thickest, lane, colours[lane])
             if matched[lane]:
                 break
+        for index in used[:n_used]:
+            counts[index] = 0
     return matched, colours
 
 
@@ -109,6 +117,8 @@ def _ruled(
         if 2 * hidden < end - start:
             counting += 1
             reached += fit >= _LEAST_INK * (end - start - hidden)
+            if 20 * (counting - reached) > 3 * _PARTS:
+                return 0
     return total if counting >= 5 and 20 * reached >= 17 * counting else 0
 
 

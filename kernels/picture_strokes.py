@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from shc.kernels.picture_parts import ink_runs
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -52,18 +54,18 @@ def ink_mask(distance: NDArray[np.uint8], floor: int) -> NDArray[np.uint8]:
 
 
 @njit(cache=True, nogil=True)
-def run_lengths(mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def run_lengths(mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int32]]:
     """Length of the run of ink that every pixel belongs to.
 
     Args:
         mask: ``[H, W]`` 1 is ink.
 
     Returns:
-        ``[H, W]`` down the columns and ``[H, W]`` along the rows; 0 where there is no ink.
+        ``[H, W]`` down the columns and ``[H, W]`` along the rows, 0 where there is no ink; ``[n, 3]`` the runs along
+        the rows from ``ink_runs``.
     """
     height, width = mask.shape
-    down = np.empty((height, width), np.uint16)
-    along = np.zeros((height, width), np.uint16)
+    down, along = np.empty((height, width), np.uint16), np.zeros((height, width), np.uint16)
     down[0] = mask[0]
     for y in range(1, height):
         inked, here, above = mask[y], down[y], down[y - 1]
@@ -72,38 +74,33 @@ def run_lengths(mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np
     for y in range(height - 2, -1, -1):
         here, below = down[y], down[y + 1]
         for x in range(width):
-            here[x] = below[x] if (here[x] > 0) & (below[x] > 0) else here[x]
-    for y in range(height):
-        inked, run = mask[y], along[y]
-        x = 0
-        while x < width:
-            if inked[x] == 0:
-                x += 1
-                continue
-            start = x
-            while x < width and inked[x]:
-                x += 1
-            for at in range(start, x):
-                run[at] = x - start
-    return down, along
+            here[x] = max(here[x], np.uint16(below[x] * np.uint16(here[x] > 0)))
+    runs, _ = ink_runs(mask)
+    for k in range(runs.shape[0]):
+        y, start, end = runs[k, 0], runs[k, 1], runs[k, 2]
+        run = along[y]
+        for x in range(start, end):
+            run[x] = end - start
+    return down, along, runs
 
 
 @njit(cache=True, nogil=True)
-def usual_thickness(down: NDArray[np.uint16], along: NDArray[np.uint16]) -> int:
+def usual_thickness(down: NDArray[np.uint16], along: NDArray[np.uint16], runs: NDArray[np.int32]) -> int:
     """How long the shorter run of a pixel of ink is: the median.
 
     Args:
         down: ``[H, W]`` from ``run_lengths``.
         along: ``[H, W]`` from ``run_lengths``.
+        runs: ``[n, 3]`` from ``run_lengths``.
 
     Returns:
         Pixels; 0 if there is no ink.
     """
     counts = np.zeros(max(down.shape) + 1, np.int64)
-    for y in range(down.shape[0]):
-        for x in range(down.shape[1]):
-            if down[y, x]:
-                counts[min(down[y, x], along[y, x])] += 1
+    for k in range(runs.shape[0]):
+        y, start, end = runs[k]
+        for x in range(start, end):
+            counts[min(down[y, x], along[y, x])] += 1
     left = counts.sum() // 2
     for length in range(counts.size):
         if counts[length] > left:
@@ -131,51 +128,46 @@ def _edges(distance: NDArray[np.uint8], upright: bool, lane: int, start: int, en
 @njit(cache=True, nogil=True)
 def find_runs(
     distance: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
     down: NDArray[np.uint16],
     along: NDArray[np.uint16],
+    runs: NDArray[np.int32],
     upright: bool,
 ) -> NDArray[np.float32]:
     """Runs of ink across strokes.
 
     Args:
         distance: ``[H, W]`` distance from the background.
-        mask: ``[H, W]`` 1 is ink.
         down: ``[H, W]`` from ``run_lengths``.
         along: ``[H, W]`` from ``run_lengths``.
+        runs: ``[n, 3]`` from ``run_lengths``.
         upright: Whether to take runs down the columns, for strokes that run along, instead of the other way round.
 
     Returns:
-        ``[n, 4]`` column (or row), start and end of the run, width of the stroke across; pixels.
+        ``[m, 4]`` column (or row), start and end of the run, width of the stroke across; pixels.
     """
-    height, width = mask.shape
-    lanes = width if upright else height
-    runs = np.empty((mask.size // 2 + lanes, 4), np.float32)
+    found = np.empty((down.size // 2 + down.shape[1] if upright else runs.shape[0], 4), np.float32)
     n = 0
-    for y in range(height):
-        for x in range(width):
-            if not mask[y, x]:
-                continue
+    for k in range(runs.shape[0]):
+        y, left, right = runs[k]
+        for x in range(left, right if upright else left + 1):
             if upright:
-                if y > 0 and mask[y - 1, x]:
+                if y > 0 and down[y - 1, x]:
                     continue
                 start, size, lane = y, np.int64(down[y, x]), x
                 across = np.int64(along[y + size // 2, x])
             else:
-                if x > 0 and mask[y, x - 1]:
-                    continue
-                start, size, lane = x, np.int64(along[y, x]), y
+                start, size, lane = left, np.int64(right - left), y
                 across = np.int64(down[y, x + size // 2])
             if size > 1.3 * across + 1.0:
                 continue
             low, high = _edges(distance, upright, lane, start, start + size)
             thick = max(high - low, 0.25)
-            runs[n, 0] = lane
-            runs[n, 1] = low
-            runs[n, 2] = high
-            runs[n, 3] = thick * across / math.sqrt(thick * thick + across * across)
+            found[n, 0] = lane
+            found[n, 1] = low
+            found[n, 2] = high
+            found[n, 3] = thick * across / math.sqrt(thick * thick + across * across)
             n += 1
-    return runs[:n].copy()
+    return found[:n].copy()
 
 
 @njit(cache=True, nogil=True)
@@ -199,7 +191,8 @@ def without_spurs(runs: NDArray[np.float32], lanes: int, shortest: float) -> NDA
     ordered = np.empty_like(runs)
     for k in range(n):
         lane = int(runs[k, 0])
-        ordered[fill[lane]] = runs[k]
+        for column in range(4):
+            ordered[fill[lane], column] = runs[k, column]
         fill[lane] += 1
     before, after = np.ones(n, np.int32), np.ones(n, np.int32)
     for lane in range(1, lanes):
@@ -223,7 +216,8 @@ def without_spurs(runs: NDArray[np.float32], lanes: int, shortest: float) -> NDA
     m = 0
     for k in range(n):
         if before[k] + after[k] - 1 >= shortest * ordered[k, 3]:
-            ordered[m] = ordered[k]
+            for column in range(4):
+                ordered[m, column] = ordered[k, column]
             m += 1
     return ordered[:m].copy()
 

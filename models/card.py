@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from shc.featurize.config import FeaturizeConfig  # noqa: TC001  read at run time by get_type_hints
 from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.writing import write_whole
-from shc.models.config import ModelConfig, TrainConfig  # noqa: TC001  as above
+from shc.models.config import ModelConfig, PictureConfig, TrainConfig
+from shc.models.modalities import STRUCTURE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CARD_FORMAT: Final = 1
-"""Format of the card and of the weights beside it."""
+CARD_FORMAT: Final = 2
+"""Format of the card and of the weights beside it; 2 knows bands."""
 UNIT: Final = "(hbar/e) S/cm"
 """Unit of every spin Hall conductivity that is read or written."""
+
+
+OUT_OF_FOLD: Final = "out_of_fold"
+TEST: Final = "test"
+TEST_NOT_MAGNETIC: Final = "test_without_cr_mn_fe_co_ni"
+"""Names of the rows that scores were measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +123,20 @@ class ModelCard:
     """Version of the program that trained the model."""
     reads_pictures: bool = False
     """Whether the networks take pictures of bands beside the structure."""
+    picture: PictureConfig = field(default_factory=PictureConfig)
+    """The encoder of pictures, if the networks take any."""
+    calibrations: dict[str, CalibrationSummary] = field(default_factory=dict)
+    """How intervals were calibrated where a prediction rests on more than the structure, by what it rests on."""
 
 
 def metrics_entry(scores: Scores) -> dict[str, float | None]:
     """Scores in the form the card keeps them."""
     return {name: value if math.isfinite(value) else None for name, value in scores._asdict().items()}
+
+
+def metrics_name(rows: str, subset: str) -> str:
+    """Name of scores on a card: of which rows, and of predictions that rest on what."""
+    return rows if subset == STRUCTURE else f"{rows}, {subset}"
 
 
 _SCALARS: Final[dict[Any, str]] = {
@@ -137,8 +153,8 @@ def _schema_of(kind: Any) -> dict[str, Any]:  # noqa: ANN401  a type of any kind
         hints = get_type_hints(kind)
         return {
             "type": "object",
-            "properties": {field.name: _schema_of(hints[field.name]) for field in fields(kind)},
-            "required": [field.name for field in fields(kind) if _is_required(field)],
+            "properties": {entry.name: _schema_of(hints[entry.name]) for entry in fields(kind)},
+            "required": [entry.name for entry in fields(kind) if _is_required(entry)],
             "additionalProperties": False,
         }
     if get_origin(kind) is dict:
@@ -150,14 +166,14 @@ def _schema_of(kind: Any) -> dict[str, Any]:  # noqa: ANN401  a type of any kind
     return {"type": _SCALARS[kind]}
 
 
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING
+def _is_required(entry: Field[Any]) -> bool:
+    return entry.default is MISSING and entry.default_factory is MISSING
 
 
 def card_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a card."""
     schema = _schema_of(ModelCard)
-    schema["properties"]["format"]["const"] = CARD_FORMAT
+    schema["properties"]["format"]["enum"] = list(range(1, CARD_FORMAT + 1))
     schema["properties"]["unit"]["const"] = UNIT
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -182,6 +198,8 @@ def check_schema(value: object, schema: dict[str, Any], where: str = "card") -> 
         raise ValueError(f"{where} must be of type {' or '.join(allowed)}")
     if "const" in schema and value != schema["const"]:
         raise ValueError(f"{where} must be {schema['const']!r}")
+    if "enum" in schema and value not in schema["enum"]:
+        raise ValueError(f"{where} must be one of {schema['enum']}")
     if isinstance(value, dict):
         known = schema.get("properties", {})
         missing = [name for name in schema.get("required", ()) if name not in value]
@@ -213,6 +231,8 @@ def _build(kind: type[T], value: dict[str, Any]) -> T:
     for name, item in value.items():
         if is_dataclass(hints[name]):
             arguments[name] = _build(hints[name], item)
+        elif hints[name] == dict[str, CalibrationSummary]:
+            arguments[name] = {key: _build(CalibrationSummary, entry) for key, entry in item.items()}
         elif hints[name] is float:
             arguments[name] = float(item)
         else:
@@ -226,7 +246,7 @@ def card_to_json(card: ModelCard) -> dict[str, Any]:
     Raises:
         ValueError: The card breaks its own schema.
     """
-    value: dict[str, Any] = {**asdict(card), "limits": list(card.limits)}
+    value: dict[str, Any] = json.loads(json.dumps(asdict(card)))  # tuples become lists
     check_schema(value, card_schema())
     return value
 

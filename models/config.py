@@ -43,6 +43,44 @@ class ModelConfig:
     """Share of crystals whose fused summary is blanked out in training."""
     input_dropout: float = 0.2
     """Share of descriptors that are blanked out in training."""
+    n_curves: int = 0
+    """Numbers of the electronic structure that the network reads; 0 in a network that knows no bands."""
+    n_picture_tokens: int = 0
+    """Tokens of a picture of bands; 0 in a network that reads none."""
+    picture_width: int = 0
+    """Width of a token of a picture."""
+    n_curve_tokens: int = 4
+    """Tokens into which the curves are condensed."""
+    bands_hidden: int = 256
+    """Width of the trunk that joins bands and structure."""
+
+    n_tensor: int = 0
+    """Components of the built-in electronic structure's tensor that the network says: 27, or 0 for none."""
+
+    @property
+    def reads_bands(self) -> bool:
+        """Whether the network has a branch for bands."""
+        return self.n_curves > 0
+
+
+@dataclass(frozen=True, slots=True)
+class PictureConfig:
+    """Sizes of the encoder of band pictures and settings of its training."""
+
+    channels: tuple[int, ...] = (24, 48, 64)
+    """Width of the convolutions at a quarter, an eighth and a sixteenth of the picture's side."""
+    n_heads: int = 4
+    """Heads of the attention over patches."""
+    dropout: float = 0.1
+    """Dropout of that attention."""
+    epochs: int = 14
+    """Passes over the crystals."""
+    batch_size: int = 64
+    """Pictures per step."""
+    learning_rate: float = 2e-3
+    """Highest learning rate of the one-cycle schedule."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +89,7 @@ class TrainConfig:
 
     seed: int = 0
     """Seed of every random choice."""
-    n_members: int = 10
+    n_members: int = 7
     """Networks in the ensemble; each holds another part of the training rows out."""
     held_out: float = 0.1
     """Share of the training rows, by chemical system, that a member does not learn from, at most; half of it is
@@ -74,5 +112,7 @@ class TrainConfig:
     """Weight of the finite/vanishing loss beside the value loss."""
     auxiliary_weight: float = 5.0
     """Weight of the loss on the built-in electronic structure, where the feature file holds it; 0 leaves it out."""
+    tensor_weight: float = 1.0
+    """Weight of the loss on the tensor of the built-in electronic structure, where the network says it."""
     finite_threshold: float = 10.0
     """SHC above which a crystal counts as finite, (hbar/e) S/cm."""

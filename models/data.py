@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shc.models.bands_data import BandsArrays, BandsBatch
+from shc.models.modalities import SUBSETS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,16 +38,29 @@ class CrystalBatch(NamedTuple):
     """``[B, D]``."""
     prompt: Tensor
     """``[B, P]`` symmetry prompt."""
+    bands: BandsBatch | None = None
+    """What is known of the bands; None if nothing is."""
 
     def to(self, device: torch.device) -> CrystalBatch:
         """The same batch on another device."""
-        return CrystalBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        bands = None if self.bands is None else BandsBatch(*(t.to(device, non_blocking=True) for t in self.bands))
+        atoms, weight, neighbours, distance, descriptors, prompt = (
+            tensor.to(device, non_blocking=True)
+            for tensor in (self.atoms, self.weight, self.neighbours, self.distance, self.descriptors, self.prompt)
+        )
+        return CrystalBatch(atoms, weight, neighbours, distance, descriptors, prompt, bands)
 
 
 class CrystalArrays:
-    """All crystals of a ``FeatureBatch``, ready to be cut into dense batches."""
+    """All crystals of a ``FeatureBatch``, ready to be cut into dense batches.
 
-    def __init__(self, features: FeatureBatch) -> None:
+    Args:
+        features: The crystals.
+        bands: What is known of their bands.
+    """
+
+    def __init__(self, features: FeatureBatch, bands: BandsArrays | None = None) -> None:
+        self.bands = bands
         self.material_id = features.material_id
         self.formula = features.formula
         self.descriptors = np.ascontiguousarray(features.descriptors, dtype=np.float32)
@@ -78,12 +94,33 @@ class CrystalArrays:
         parts = np.split(self.atomic_number, self.atom_offsets[1:-1])
         return [tuple(np.unique(part).tolist()) for part in parts]
 
-    def batch(self, rows: NDArray[np.int64]) -> CrystalBatch:
+    def subsets(self, rows: NDArray[np.int64]) -> list[int]:
+        """Places in ``SUBSETS`` of what predictions of some crystals may rest on."""
+        if self.bands is None:
+            return [0]
+        return [subset for subset in range(len(SUBSETS)) if subset == 0 or len(self.showing(rows, subset))]
+
+    def showing(self, rows: NDArray[np.int64], subset: int) -> NDArray[np.int64]:
+        """Those of some crystals that have all that a place in ``SUBSETS`` names."""
+        if subset == 0 or self.bands is None:
+            return rows
+        kept: NDArray[np.int64] = rows[self.bands.subset()[rows] & subset == subset]
+        return kept
+
+    def batch(self, rows: NDArray[np.int64], subset: int = len(SUBSETS) - 1) -> CrystalBatch:
         """The dense batch of some crystals.
 
         Args:
             rows: ``[B]`` indices of crystals.
+            subset: Place in ``SUBSETS`` of what may be shown.
         """
+        return self._dense(rows, None if self.bands is None else self.bands.batch(rows, subset))
+
+    def sample(self, rows: NDArray[np.int64], rng: np.random.Generator) -> CrystalBatch:
+        """The dense batch of some crystals with bands as training shows them, see ``BandsArrays.sample``."""
+        return self._dense(rows, None if self.bands is None else self.bands.sample(rows, rng))
+
+    def _dense(self, rows: NDArray[np.int64], bands: BandsBatch | None) -> CrystalBatch:
         counts = self.n_nodes[rows]
         width = int(counts.max())
         slot = np.arange(width)
@@ -96,6 +133,7 @@ class CrystalArrays:
             distance=torch.from_numpy(np.where(real[:, :, None], self.distance[source], np.float32(0))),
             descriptors=torch.from_numpy(self.descriptors[rows]),
             prompt=torch.from_numpy(self.prompt[rows]),
+            bands=bands,
         )
 
     def shuffled(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import torch
 
 from shc.featurize.errors import ExitCode, ShcError
@@ -24,3 +27,19 @@ def choose_device(name: str) -> torch.device:
             "no CUDA device is available to torch", "use --device cpu, or a torch with CUDA", ExitCode.NO_BACKEND
         )
     return torch.device("cuda" if available else "cpu")
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """A context in which matrix products and convolutions run in bfloat16 where the device has units for it."""
+    enabled = _cpu_has_bfloat16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+@cache
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor names instructions for bfloat16; without them it would be slower than float32."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})

@@ -8,22 +8,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
 import torch
 
 from shc.featurize.errors import ExitCode, ShcError
 from shc.models.card import ModelCard, read_card, write_card
-from shc.models.checkpoint import load_tensors, save_tensors
+from shc.models.checkpoint import group, load_tensors, save_tensors
 from shc.models.domain import Domain
+from shc.models.encoders.picture import PictureEncoder
 from shc.models.heads import ValueGrid
+from shc.models.modalities import STRUCTURE, SUBSETS
 from shc.models.network import SHCTransformer
-from shc.models.uncertainty import Calibration
+from shc.models.uncertainty import Calibration, Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from shc.featurize.store import FeatureHeader
     from shc.models.data import CrystalBatch
@@ -32,6 +34,7 @@ WEIGHTS_FILE: Final = "model.safetensors"
 CARD_FILE: Final = "card.json"
 PRETRAINED: Final = Path(__file__).parent / "pretrained"
 _SHARED: Final = "shared."
+_PICTURE: Final = "picture."
 _FLOAT16_MAX: Final = 65504.0
 
 
@@ -43,7 +46,11 @@ class Distributions(NamedTuple):
     p_finite: NDArray[np.float64]
     """``[B]`` mean of the members' probabilities of a finite SHC."""
     embedding: NDArray[np.float32]
-    """``[B, d]`` embedding of the first member."""
+    """``[B, d]`` embedding of the structure by the first member."""
+    subset: NDArray[np.int64]
+    """``[B]`` place in ``SUBSETS`` of what each rests on."""
+    tensor: NDArray[np.float64]
+    """``[B, n_tensor]`` mean of the members' tensors, see ``shc.models.tensor``."""
 
 
 @dataclass
@@ -53,8 +60,11 @@ class Ensemble:
     members: list[SHCTransformer]
     """In evaluation mode, on one device."""
     card: ModelCard
-    calibration: Calibration
+    calibrations: dict[str, Calibration]
+    """By what a prediction rests on: names of ``SUBSETS``, the structure alone always among them."""
     domain: Domain
+    picture: PictureEncoder | None = None
+    """Encoder of pictures, shared by the members; None if they read none."""
 
     @cached_property
     def grid(self) -> ValueGrid:
@@ -63,8 +73,9 @@ class Ensemble:
 
     def to(self, device: torch.device) -> Ensemble:
         """Move the networks; returns the same ensemble."""
-        for member in self.members:
-            member.to(device)
+        for network in (*self.members, self.picture):
+            if network is not None:
+                network.to(device)
         return self
 
     @torch.inference_mode()
@@ -73,8 +84,21 @@ class Ensemble:
         outputs = [member.predict(batch) for member in self.members]
         value = torch.stack([output.value_logits.double().softmax(dim=1) for output in outputs]).mean(dim=0)
         finite = torch.stack([output.finite_logit.double().sigmoid() for output in outputs]).mean(dim=0)
-        embedding = outputs[0].embedding.float()
-        return Distributions(value.cpu().numpy(), finite.cpu().numpy(), embedding.cpu().numpy())
+        tensor = torch.stack([output.tensor.double() for output in outputs]).mean(dim=0)
+        columns = (value, finite, outputs[0].embedding.float(), shown(batch), tensor)
+        arrays = (column.cpu().numpy() for column in columns)
+        return Distributions(*arrays)
+
+    def estimate(self, raw: Distributions, rows: NDArray[np.intp]) -> Estimate:
+        """Calibrated estimates of some of the crystals, each by the calibration of what it rests on."""
+        columns = np.empty((len(Estimate._fields), len(rows)))
+        subset = raw.subset[rows]
+        for place in np.unique(subset).tolist():
+            some = np.flatnonzero(subset == place)
+            # A training may have had too few pictures to calibrate on.
+            calibration = self.calibrations.get(SUBSETS[place], self.calibrations[STRUCTURE])
+            columns[:, some] = calibration.apply(self.grid, raw.probability[rows[some]], raw.p_finite[rows[some]])
+        return Estimate(*columns)
 
     def check_features(self, header: FeatureHeader, name: str) -> None:
         """Make sure that features mean what the networks were trained on.
@@ -105,6 +129,13 @@ class Ensemble:
             )
 
 
+def shown(batch: CrystalBatch) -> Tensor:
+    """``[B]`` place in ``SUBSETS`` of what a batch shows of each crystal."""
+    if batch.bands is None:
+        return torch.zeros(len(batch.atoms), dtype=torch.int64)
+    return (batch.bands.has_curves + 2.0 * batch.bands.has_picture).long()
+
+
 def save_ensemble(folder: Path, ensemble: Ensemble) -> None:
     """Write ``model.safetensors`` and ``card.json``.
 
@@ -121,7 +152,11 @@ def save_ensemble(folder: Path, ensemble: Ensemble) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = _member_tensors(ensemble.members)
-    tensors |= {f"calibration.{k}": v for k, v in ensemble.calibration.to_tensors().items()}
+    if ensemble.picture is not None:
+        tensors |= {f"{_PICTURE}{k}": _rounded(k, v) for k, v in ensemble.picture.named_parameters()}
+        tensors |= {f"{_PICTURE}{k}": v for k, v in ensemble.picture.named_buffers()}
+    for name, calibration in ensemble.calibrations.items():
+        tensors |= {f"{_calibration(name)}{k}": v for k, v in calibration.to_tensors().items()}
     tensors |= {f"domain.{k}": v for k, v in ensemble.domain.to_tensors().items()}
     save_tensors(folder / WEIGHTS_FILE, tensors, _identity(ensemble.card))
     write_card(folder / CARD_FILE, ensemble.card)
@@ -152,10 +187,14 @@ def load_ensemble(folder: Path | None = None, device: torch.device | None = None
         ensemble = Ensemble(
             members=[_read_member(k, card, tensors) for k in range(card.train.n_members)],
             card=card,
-            calibration=Calibration.from_tensors(_group("calibration.", tensors)),
-            domain=Domain.from_tensors(_group("domain.", tensors)),
+            calibrations={
+                name: Calibration.from_tensors(group(_calibration(name), tensors))
+                for name in (STRUCTURE, *card.calibrations)
+            },
+            domain=Domain.from_tensors(group("domain.", tensors)),
+            picture=_read_picture(card, tensors),
         )
-        width = ensemble.members[0].heads.value.in_features
+        width = ensemble.members[0].embedding_width
         if ensemble.domain.landmarks.shape[1] != width:
             raise ValueError(f"landmarks of width {width} expected, {ensemble.domain.landmarks.shape[1]} found")  # noqa: TRY301
     except (KeyError, ValueError, RuntimeError) as error:
@@ -189,9 +228,7 @@ def _member_tensors(members: list[SHCTransformer]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for k, member in enumerate(members):
         for name, value in member.named_parameters():
-            if not value.isfinite().all() or value.abs().max() > _FLOAT16_MAX:
-                raise ValueError(f"member{k}.{name} holds a number that float16 cannot")
-            tensors[f"member{k}.{name}"] = value.detach().half()
+            tensors[f"member{k}.{name}"] = _rounded(f"member{k}.{name}", value)
     buffers = [dict(member.named_buffers()) for member in members]
     for name, buffer in buffers[0].items():
         if all(torch.equal(buffer, other[name]) for other in buffers[1:]):
@@ -201,8 +238,24 @@ def _member_tensors(members: list[SHCTransformer]) -> dict[str, Tensor]:
     return tensors
 
 
-def _group(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _rounded(name: str, value: Tensor) -> Tensor:
+    if value.numel() and (not value.isfinite().all() or value.abs().max() > _FLOAT16_MAX):
+        raise ValueError(f"{name} holds a number that float16 cannot")
+    return value.detach().half()
+
+
+def _calibration(name: str) -> str:
+    """Start of the names of a calibration's tensors; that of the structure is older than the others."""
+    return "calibration." if name == STRUCTURE else f"calibration:{name}."
+
+
+def _read_picture(card: ModelCard, tensors: Mapping[str, Tensor]) -> PictureEncoder | None:
+    if not card.reads_pictures:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        encoder = PictureEncoder(card.picture)
+    _load(encoder, group(_PICTURE, tensors), _PICTURE)
+    return encoder
 
 
 def _read_member(k: int, card: ModelCard, tensors: Mapping[str, Tensor]) -> SHCTransformer:
@@ -210,12 +263,17 @@ def _read_member(k: int, card: ModelCard, tensors: Mapping[str, Tensor]) -> SHCT
     # Initialising on the meta device instead would import the compiler of torch: seconds.
     with torch.random.fork_rng(devices=[]):
         member = SHCTransformer(card.model, card.n_descriptors, card.n_prompt)
-    state = {**_group(_SHARED, tensors), **_group(f"member{k}.", tensors)}
-    for name, value in state.items():
+    _load(member, {**group(_SHARED, tensors), **group(f"member{k}.", tensors)}, f"member{k}.")
+    return member
+
+
+def _load(network: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Put weights into a network and make it ready to predict."""
+    for key, value in state.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(f"member{k}.{name} is not finite")
-    member.load_state_dict(state)
-    return member.eval().requires_grad_(requires_grad=False)
+            raise ValueError(f"{name}{key} is not finite")
+    network.load_state_dict(state)
+    network.eval().requires_grad_(requires_grad=False)
 
 
 def _bad(message: str, hint: str) -> ShcError:

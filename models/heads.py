@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -15,19 +15,47 @@ if TYPE_CHECKING:
     from shc.models.config import ModelConfig
 
 
-class Heads(nn.Module):
-    """Logits of the value distribution and of the probability of a finite SHC."""
+TENSOR_WIDTH: Final = 64
+"""Width of the hidden layer behind the tensor."""
 
-    def __init__(self, config: ModelConfig) -> None:
+
+class Output(NamedTuple):
+    """What the network says about B crystals."""
+
+    value_logits: Tensor
+    """``[B, n_values]`` logits over the bins of ``ValueGrid``."""
+    finite_logit: Tensor
+    """``[B]`` logit of SHC above the threshold of a finite value."""
+    tensor: Tensor
+    """``[B, n_tensor]`` tensor of the built-in electronic structure, see ``shc.models.tensor``."""
+    embedding: Tensor
+    """``[B, width]`` what all this is read from."""
+
+
+class Heads(nn.Module):
+    """Logits of the value distribution and of the probability of a finite SHC, and the tensor.
+
+    Args:
+        config: Sizes.
+        width: Of the embedding.
+        n_tensor: Components of the tensor; 0 for none.
+    """
+
+    def __init__(self, config: ModelConfig, width: int, n_tensor: int) -> None:
         super().__init__()
         self.dropout = nn.Dropout(config.trunk_dropout)
-        self.value = nn.Linear(config.hidden + config.d_model, config.n_values)
-        self.finite = nn.Linear(config.hidden + config.d_model, 1)
+        self.value = nn.Linear(width, config.n_values)
+        self.finite = nn.Linear(width, 1)
+        self.tensor = None
+        if n_tensor:
+            self.tensor = nn.Sequential(nn.Linear(width, TENSOR_WIDTH), nn.SiLU(), nn.Linear(TENSOR_WIDTH, n_tensor))
 
-    def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, hidden + d_model]`` to value logits ``[B, n_values]`` and finite logit ``[B]``."""
+    def forward(self, embedding: Tensor) -> Output:
+        """Read a ``[B, width]`` embedding."""
         dropped = self.dropout(embedding)
-        return self.value(dropped), self.finite(dropped)[:, 0]
+        # The tensor is read from what the other targets have taught; its own lessons would cost them accuracy.
+        tensor = embedding[:, :0] if self.tensor is None else self.tensor(embedding.detach())
+        return Output(self.value(dropped), self.finite(dropped)[:, 0], tensor, embedding)
 
 
 class ValueGrid:

@@ -16,12 +16,19 @@ import numpy as np
 import torch
 
 from shc.featurize.band_image.codec import decode
+from shc.featurize.band_image.listing import STAGE as PICTURE_STAGE
+from shc.featurize.config import BANDS_AUTO, BANDS_NONE
+from shc.featurize.electronic.codec import decode as decode_bands
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
+from shc.models.bands_input import bands_of
 from shc.models.data import CrystalArrays
 from shc.models.device import choose_device
 from shc.models.ensemble import Distributions, Ensemble, load_ensemble
+from shc.models.modalities import SUBSETS
+from shc.models.pictures import LEAST_CONFIDENCE
+from shc.models.tensor import N_COMPONENTS, tensor_from_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from shc.featurize.band_image.codec import StoredPicture
     from shc.featurize.band_image.reading import PictureReader
     from shc.featurize.band_image.run import RunPictures
+    from shc.featurize.electronic.record import ElectronicRecord
+    from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.stop import StopRequest
 
 WINDOW: Final = 1024
@@ -70,6 +79,15 @@ class Prediction(NamedTuple):
     """What the prediction rests on, joined by ``+``."""
     flags: str
     """``magnetic``, ``no_soc``, ``unseen_element:X``, joined by ``;``."""
+    tb_shc: tuple[float, ...] | None = None
+    """The 27 components of the built-in electronic structure's tensor, in the order of ``COMPONENT_NAMES``, in the
+    frame of the cell as read; None if not asked for."""
+    tb_shc_source: str = ""
+    """``computed`` where the bands were, ``learned`` where the networks say what the computation would give."""
+
+
+COLUMNS: Final = Prediction._fields[:-2]
+"""What every table of predictions holds; the tensor comes on demand."""
 
 
 class Predicted(NamedTuple):
@@ -86,21 +104,32 @@ class Predictor:
     Args:
         ensemble: The networks.
         device: Where they run.
+        tensor: Whether predictions carry the tensor of the built-in electronic structure.
+
+    Raises:
+        ShcError: A tensor is asked of networks that say none (``BAD_FILE``).
     """
 
-    def __init__(self, ensemble: Ensemble, device: torch.device | None = None) -> None:
+    def __init__(self, ensemble: Ensemble, device: torch.device | None = None, *, tensor: bool = False) -> None:
         self.device = device or torch.device("cpu")
         self.ensemble = ensemble.to(self.device)
+        self.tensor = tensor
+        if tensor and not ensemble.card.model.n_tensor:
+            card = ensemble.card
+            raise ShcError(
+                f"the model {card.name} {card.version} predicts no tensor", "give another --model", ExitCode.BAD_FILE
+            )
 
     def predict(self, features: FeatureBatch) -> list[Prediction]:
-        """Predict crystals, in their order.
+        """Predict crystals, in their order; pictures that cannot be used are passed over.
 
         Raises:
             ShcError: A crystal holds features that are not finite.
         """
         predicted = self.predict_batch(features)
-        if predicted.failures:
-            first = predicted.failures[0]
+        for first in predicted.failures:
+            if first.stage == PICTURE_STAGE:
+                continue
             raise ShcError(f"{first.path}: {first.error}", first.hint, ExitCode.BAD_FILE)
         return predicted.predictions
 
@@ -116,8 +145,9 @@ class Predictor:
             Failure(features.material_id[b], "predict", "its features are not finite", hint)
             for b in np.flatnonzero(~usable)
         ]
-        calibration, grid = self.ensemble.calibration, self.ensemble.grid
-        estimate = calibration.apply(grid, raw.probability[rows], raw.p_finite[rows])
+        failures += _doubtful(features)
+        tensors = self._tensors(features, raw) if self.tensor else [(None, "")] * len(features)
+        estimate = self.ensemble.estimate(raw, rows)
         resembles = self.ensemble.domain.resembles(raw.embedding[rows])
         predictions = []
         for k, b in enumerate(rows.tolist()):
@@ -134,19 +164,44 @@ class Predictor:
                     shc_std=float(estimate.std[k]),
                     p_finite=float(estimate.p_finite[k]),
                     in_domain=known and bool(resembles[k]),
-                    modalities="structure",
+                    modalities=SUBSETS[raw.subset[b]],
                     flags=flags,
+                    tb_shc=tensors[b][0],
+                    tb_shc_source=tensors[b][1],
                 )
             )
         return Predicted(predictions, failures)
 
     def distributions(self, features: FeatureBatch) -> Distributions:
         """What the ensemble says about crystals, in their order; dense batches are made by size."""
-        arrays = CrystalArrays(features)
+        ensemble = self.ensemble
+        arrays = CrystalArrays(features, bands_of(features, ensemble.card.model, ensemble.picture, self.device))
         batches = list(dense_batches(arrays.n_nodes))
-        parts = [self.ensemble.distribution(arrays.batch(rows).to(self.device)) for rows in batches]
+        parts = [ensemble.distribution(arrays.batch(rows).to(self.device)) for rows in batches]
         order = np.argsort(np.concatenate(batches))
         return Distributions(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
+
+    def _tensors(self, features: FeatureBatch, raw: Distributions) -> list[tuple[tuple[float, ...] | None, str]]:
+        """Tensor of the built-in electronic structure of each crystal, and where it comes from.
+
+        Raises:
+            ShcError: The features are older than the frames that a learned tensor needs (``BAD_FILE``).
+        """
+        records = features.bands or [None] * len(features)
+        rotation = features.standard_rotation
+        if rotation is None:
+            if None in records:
+                raise ShcError(
+                    "the feature file does not say how its crystals lie in space, which a tensor needs",
+                    "featurise the crystals again",
+                    ExitCode.BAD_FILE,
+                )
+            return [(_components(record), "computed") for record in records if record is not None]
+        learned = tensor_from_output(raw.tensor, features.space_group_number, rotation).reshape(-1, N_COMPONENTS)
+        return [
+            (tuple(row), "learned") if record is None else (_components(record), "computed")
+            for record, row in zip(records, learned.tolist(), strict=True)
+        ]
 
     def _flags(self, elements: NDArray[np.uint8]) -> tuple[str, bool]:
         """Flags of a crystal, and whether the model knows all its elements with their spin-orbit strength."""
@@ -166,6 +221,7 @@ class Predictor:
         window: int = WINDOW,
         workers: int | None = None,
         pictures: RunPictures | None = None,
+        stored_bands: bool = True,
     ) -> Iterator[Predicted]:
         """Predict the crystals of a feature file as a stream.
 
@@ -176,13 +232,15 @@ class Predictor:
             workers: Processes that read many pictures; one per usable core if None.
             pictures: Pictures of the crystals, opened only if the model reads pictures; those of a crystal take the
                 place of the stored ones.
+            stored_bands: Whether bands and pictures that the file holds are used.
 
         Raises:
             ShcError: The file is missing, damaged or does not fit the model.
         """
         file = FeatureFile.open(path)
         self.ensemble.check_features(file.header, str(path))
-        reads = self.ensemble.card.reads_pictures
+        reads = self.ensemble.card.reads_pictures and (stored_bands or pictures is not None)
+        curves = self.ensemble.card.model.reads_bands and stored_bands
         step = min(window, PICTURE_WINDOW) if reads else window
         wanted = np.arange(len(file))[rows]
         with ExitStack() as stack:
@@ -196,8 +254,10 @@ class Predictor:
                 indices = wanted[start : start + step]
                 features = file.read(indices)
                 failures: list[Failure] = []
+                if curves:
+                    features = replace(features, bands=file.bands(indices))
                 if reads:
-                    found = file.pictures(indices)
+                    found = file.pictures(indices if stored_bands else indices[:0]) or [()] * len(indices)
                     if fresh is not None:
                         found, failures = fresh.instead_of(found, features.material_id)
                     features = replace(features, pictures=found)
@@ -212,6 +272,7 @@ class Predictor:
         allow_hydrogen: bool = False,
         workers: int | None = None,
         pictures: RunPictures | None = None,
+        bands: BandsOutput | None = None,
         stdin: TextIO | None = None,
         stop: StopRequest | None = None,
     ) -> Iterator[Predicted]:
@@ -223,6 +284,8 @@ class Predictor:
             allow_hydrogen: Whether crystals with H, D or T are accepted.
             workers: Processes that featurise; one per usable core if None.
             pictures: Pictures of the crystals, opened only if the model reads pictures.
+            bands: Where to keep the electronic structure, which is computed then; None to leave it out, as for a
+                model that reads none. A crystal whose computation fails is a failure and is predicted without.
             stdin: What ``-`` reads.
             stop: Ends the stream early, in good order.
 
@@ -234,17 +297,32 @@ class Predictor:
 
         card, trained = self.ensemble.card, self.ensemble.card.features
         limit = trained.max_atoms if max_atoms is None else max_atoms
+        computed = bands is not None and card.model.reads_bands
         config = replace(
-            trained, max_atoms=limit, allow_hydrogen=allow_hydrogen, pictures=card.reads_pictures, styles=0
+            trained,
+            max_atoms=limit,
+            allow_hydrogen=allow_hydrogen,
+            bands=BANDS_AUTO if computed else BANDS_NONE,
+            pictures=card.reads_pictures and pictures is not None,
+            styles=0,
         )
         self.ensemble.check_features(current_header(config), "what this program makes of a structure")
         stream = iter_featurized(
-            sources, config, workers=workers, pictures=pictures or NO_PICTURES, stdin=stdin, stop=stop
+            sources,
+            config,
+            workers=workers,
+            bands=bands,
+            pictures=pictures or NO_PICTURES,
+            stdin=stdin,
+            stop=stop,
         )
         for records, failures in stream:
             features = FeatureBatch.from_records(records)
-            if card.reads_pictures:
+            if config.pictures:
                 features = replace(features, pictures=[decode(record.pictures).pictures for record in records])
+            if computed:
+                unpacked = [decode_bands(record.bands) if record.bands else None for record in records]
+                features = replace(features, bands=unpacked)
             predicted = self.predict_batch(features)
             yield Predicted(predicted.predictions, failures + predicted.failures)
 
@@ -265,6 +343,26 @@ class Predictor:
         return predictions
 
 
+def _components(record: ElectronicRecord) -> tuple[float, ...]:
+    return tuple(record.shc_tensor.ravel().tolist())
+
+
+def _doubtful(features: FeatureBatch) -> list[Failure]:
+    """Pictures that are not used because too little of them was understood."""
+    found = features.pictures or []
+    return [
+        Failure(
+            f"{name}: {picture.source}",
+            PICTURE_STAGE,
+            f"understood with a confidence of {picture.confidence:.2f} only",
+            "see what was understood with `shc check-bands`, and say the energies with --energy-window",
+        )
+        for name, pictures in zip(features.material_id[: len(found)], found, strict=True)
+        for picture in pictures
+        if picture.confidence < LEAST_CONFIDENCE
+    ]
+
+
 class _Fresh(NamedTuple):
     """Pictures of folders, read when their crystals come up."""
 
@@ -279,18 +377,20 @@ class _Fresh(NamedTuple):
         return [new or old for new, old in zip(found, stored, strict=True)], failures
 
 
-def load_predictor(folder: Path | None = None, device: str = "auto") -> Predictor:
+def load_predictor(folder: Path | None = None, device: str = "auto", *, tensor: bool = False) -> Predictor:
     """Load a model.
 
     Args:
         folder: Its folder; by default the newest model that is shipped with the program.
         device: ``auto``, ``cpu`` or ``cuda``.
+        tensor: Whether predictions carry the tensor of the built-in electronic structure.
 
     Raises:
-        ShcError: The model is missing or damaged (``BAD_FILE``), or the device is (``NO_BACKEND``).
+        ShcError: The model is missing, damaged or says no tensor (``BAD_FILE``), or the device is missing
+            (``NO_BACKEND``).
     """
     place = choose_device(device)
-    return Predictor(load_ensemble(folder, place), place)
+    return Predictor(load_ensemble(folder, place), place, tensor=tensor)
 
 
 def dense_batches(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from shc.models.auxiliary import AuxiliaryLoss
-from shc.models.checkpoint import load_tensors, save_tensors
-from shc.models.heads import ValueGrid, moments
-from shc.models.network import Output, SHCTransformer
+from shc.models.checkpoint import group, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
+from shc.models.heads import Output, ValueGrid, moments
+from shc.models.network import SHCTransformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shc.models.auxiliary import AuxiliaryTargets
     from shc.models.config import ModelConfig, TrainConfig
     from shc.models.data import CrystalArrays, CrystalBatch
+    from shc.models.tensor import TensorTargets
 
 EVALUATION_BATCH = 256
 
@@ -36,11 +37,12 @@ class EpochLog:
     member: int
     epoch: int
     train_loss: float
-    """Ranked probability score plus weighted cross-entropy, finite loss and auxiliary loss."""
+    """Ranked probability score plus weighted cross-entropy, finite loss and auxiliary loss, with bands and without."""
     held_out_loss: float
     """The same without the auxiliary loss on the held-out rows, with averaged weights."""
     held_out_error: float
-    """Mean of MAE and RMSE on the held-out rows, (hbar/e) S/cm; the epoch with the smallest one is kept."""
+    """Mean of MAE and RMSE on the held-out rows and over what a prediction may rest on, (hbar/e) S/cm; the epoch with
+    the smallest one is kept."""
     learning_rate: float
 
 
@@ -88,16 +90,19 @@ class Objective:
         self.value, self.weight, self.finite = (x.to(device) for x in (self.value, self.weight, self.finite))
         return self
 
-    def __call__(self, output: Output, rows: NDArray[np.int64]) -> Tensor:
-        """Mean loss over the rows."""
+    def __call__(self, output: Output, rows: NDArray[np.int64], counts: Tensor | None = None) -> Tensor:
+        """Mean loss over ``[B]`` rows, or over those of them that ``counts`` marks by 1; 0 if there is none."""
         index = torch.from_numpy(rows).to(self.value.device)
         target = self.value[index]
         log_probability = output.value_logits.log_softmax(dim=1)
         gap = (log_probability.exp() - target).cumsum(dim=1)
-        ranked = (self.weight * gap**2).sum(dim=1).mean()
-        entropy = -(target * log_probability).sum(dim=1).mean()
-        finite = nn.functional.binary_cross_entropy_with_logits(output.finite_logit, self.finite[index])
-        return ranked + self.cross_entropy * entropy + self.finite_weight * finite
+        ranked = (self.weight * gap**2).sum(dim=1)
+        entropy = -(target * log_probability).sum(dim=1)
+        finite = nn.functional.binary_cross_entropy_with_logits(
+            output.finite_logit, self.finite[index], reduction="none"
+        )
+        loss = ranked + self.cross_entropy * entropy + self.finite_weight * finite
+        return loss.mean() if counts is None else (loss * counts).sum() / counts.sum().clamp_min(1.0)
 
 
 class MemberTraining:
@@ -113,6 +118,7 @@ class MemberTraining:
         member: Number of this member; it seeds its weights and batches.
         device: Where to train.
         auxiliary: What else the network learns to say of every crystal; None for the label only.
+        tensors: The tensors that it learns to say; None for none.
     """
 
     def __init__(
@@ -126,6 +132,7 @@ class MemberTraining:
         member: int,
         device: torch.device,
         auxiliary: AuxiliaryTargets | None = None,
+        tensors: TensorTargets | None = None,
     ) -> None:
         self.arrays, self.config, self.member, self.device = arrays, config, member, device
         self.train_rows, self.held_out_rows = train_rows, held_out_rows
@@ -133,15 +140,24 @@ class MemberTraining:
         self.rng = np.random.default_rng([config.seed, member])
         self.network = SHCTransformer(model, arrays.descriptors.shape[1], arrays.prompt.shape[1])
         self.network.fit_scales(arrays.descriptors[train_rows], arrays.prompt[train_rows])
+        if self.network.bands is not None and arrays.bands is not None:
+            self.network.bands.fit_scales(arrays.descriptors[train_rows], arrays.bands.known_curves(train_rows))
         self.network.to(device)
         self.labels, self.grid = labels, ValueGrid(model)
         self.objective = Objective(labels, model, config).to(device)
         self.trained = nn.ModuleDict({"network": self.network})
         if auxiliary is not None:
-            self.trained["auxiliary"] = AuxiliaryLoss(model.hidden + model.d_model, auxiliary.to(device)).to(device)
+            halves = {"auxiliary": self.network, "auxiliary_bands": self.network.bands}
+            for name, half in halves.items():
+                if half is not None:
+                    self.trained[name] = AuxiliaryLoss(half.embedding_width, auxiliary.to(device)).to(device)
+        self.tensors = None if tensors is None else tensors.to(device)
         self.optimiser = torch.optim.AdamW(
             self.trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        bands = [] if self.network.bands is None else list(self.network.bands.parameters())
+        ids = {id(parameter) for parameter in bands}
+        self.halves = [[p for p in self.trained.parameters() if id(p) not in ids], bands]
         self.n_batches = sum(1 for _ in arrays.shuffled(train_rows, config.batch_size, np.random.default_rng(0)))
         self.averaged = Averaged(self.network, config.averaging)
         self.epoch = 0
@@ -164,16 +180,23 @@ class MemberTraining:
         return self.epoch >= self.config.epochs or self.epoch - self.best_epoch >= self.config.patience
 
     def _train_step(self, rows: NDArray[np.int64]) -> float:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
-        batch: CrystalBatch = self.arrays.batch(rows).to(self.device)
-        output = self.network.predict(batch)
-        loss = self.objective(output, rows)
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = self.learning_rate()
+        batch: CrystalBatch = self.arrays.sample(rows, self.rng).to(self.device)
+        alone, joined = self.network.both(batch)
+        loss = self.objective(alone, rows)
+        if joined is not None and batch.bands is not None:
+            loss = loss + self.objective(joined, rows, batch.bands.any_known())
+            if "auxiliary_bands" in self.trained:
+                loss = loss + self.config.auxiliary_weight * self.trained["auxiliary_bands"](joined.embedding, rows)
         if "auxiliary" in self.trained:
-            loss = loss + self.config.auxiliary_weight * self.trained["auxiliary"](output.embedding, rows)
+            loss = loss + self.config.auxiliary_weight * self.trained["auxiliary"](alone.embedding, rows)
+        if self.tensors is not None:
+            loss = loss + self.config.tensor_weight * self.tensors.loss(alone.tensor, rows)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
+        for parameters in self.halves:
+            nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimiser.step()
         self.averaged.update(self.network)
         self.step += 1
@@ -203,25 +226,29 @@ class MemberTraining:
         current = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.averaged.weights)
         self.network.eval()
+        scores = [self._scores(subset) for subset in self.arrays.subsets(self.held_out_rows)]
+        self.network.load_state_dict(current)
+        loss, error = np.mean(scores, axis=0).tolist()
+        return loss, error
+
+    def _scores(self, subset: int) -> tuple[float, float]:
+        """Loss and error on the held-out rows where all that ``subset`` names is shown."""
         total, residuals = 0.0, []
         for rows in self.arrays.by_size(self.held_out_rows, EVALUATION_BATCH):
-            output = self.network.predict(self.arrays.batch(rows).to(self.device))
+            output = self.network.predict(self.arrays.batch(rows, subset).to(self.device))
             total += self.objective(output, rows).item() * len(rows)
             probability = output.value_logits.softmax(dim=1).double().cpu().numpy()
             middle = moments(self.grid, probability)
             residuals.append(0.5 * (middle.mean + middle.median) - self.labels[rows])
-        self.network.load_state_dict(current)
         residual = np.concatenate(residuals)
         error = 0.5 * (np.abs(residual).mean() + np.sqrt((residual**2).mean()))
         return total / len(self.held_out_rows), float(error)
 
     def _tensors(self) -> dict[str, Tensor]:
-        moments = self.optimiser.state_dict()["state"]
         tensors = dict(self.trained.state_dict())  # "network.*" and "auxiliary.*"
         tensors |= {f"average.{k}": v for k, v in self.averaged.weights.items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        tensors |= {f"optimiser.{i}.{k}": v for i, state in moments.items() for k, v in state.items()}
-        return tensors | {"rng.torch": torch.get_rng_state()}
+        return tensors | optimiser_tensors(self.optimiser) | {"rng.torch": torch.get_rng_state()}
 
     def save(self, path: Path) -> None:
         """Write everything that training needs to go on; the file appears as a whole or not at all."""
@@ -241,18 +268,11 @@ class MemberTraining:
         tensors, metadata = load_tensors(path)
         state = json.loads(metadata["state"])
 
-        def group(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)}
-
+        placed = {name: tensor if name == "rng.torch" else tensor.to(self.device) for name, tensor in tensors.items()}
         for name, module in self.trained.items():
-            module.load_state_dict(group(f"{name}."))
-        self.averaged.weights, self.best = group("average."), group("best.")
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in group("optimiser.").items():
-            index, key = name.split(".", 1)
-            moments.setdefault(int(index), {})[key] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            module.load_state_dict(group(f"{name}.", placed))
+        self.averaged.weights, self.best = group("average.", placed), group("best.", placed)
+        restore_optimiser(self.optimiser, placed)
         torch.set_rng_state(tensors["rng.torch"])
         self.rng.bit_generator.state = state["rng_numpy"]
         self.epoch, self.step, self.averaged.n_updates = state["epoch"], state["step"], state["n_updates"]

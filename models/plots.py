@@ -9,7 +9,7 @@ import numpy as np
 from shc.featurize.writing import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -124,6 +124,38 @@ def parity_plot(
     side.hist(label, bins=bins, orientation="horizontal", histtype="step", color="k", lw=0.8, label="label")
     side.set_xlabel("crystals")
     side.legend(frameon=False, fontsize=7)
+    if title:
+        figure.suptitle(title)
+    return _save(figure, path)
+
+
+def residual_plot(
+    residual: NDArray[np.float64], groups: Mapping[str, Sequence[str]], path: Path, *, title: str = ""
+) -> Path | None:
+    """Draw the distribution of residuals by group, one panel for each way to group the crystals.
+
+    Args:
+        residual: ``[n]`` predicted minus label, (hbar/e) S/cm.
+        groups: For each way, its name and the group of each of the n crystals, named so that names sort well.
+        path: PNG file to write.
+        title: Text above the figure.
+
+    Returns:
+        The path, or None where matplotlib is not installed.
+    """
+    figure = _figure(4.2 * len(groups), 4.0)
+    if figure is None:
+        return None
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axes, (name, group) in zip(panels, groups.items(), strict=True):
+        labels = sorted(set(group))
+        members = [residual[[each == label for each in group]] for label in labels]
+        axes.axhline(0.0, color="0.6", lw=0.8)
+        axes.boxplot(members, whis=(5, 95), showfliers=False, widths=0.6, medianprops={"color": "tab:red"})
+        ticks = [f"{label}\n{len(some)}" for label, some in zip(labels, members, strict=True)]
+        axes.set_xticks(range(1, len(labels) + 1), ticks, fontsize=7)
+        axes.set_xlabel(f"{name}, and number of crystals")
+    figure.axes[0].set_ylabel(f"predicted minus label {UNIT}\nbox: quartiles, whiskers: 5 to 95 %")
     if title:
         figure.suptitle(title)
     return _save(figure, path)

@@ -6,11 +6,12 @@ import csv
 import heapq
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from shc.featurize.errors import Failure
 from shc.models.card import UNIT
-from shc.models.inference import Prediction
+from shc.models.inference import COLUMNS, Prediction
+from shc.models.tensor import COMPONENT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from shc.models.card import ModelCard
 
 _SHC_COLUMNS: Final = ("shc_max_abs", "shc_lower", "shc_upper", "shc_std")
+_TENSOR: Final = "tb_shc_"
+_IN_UNIT: Final = ("shc_", _TENSOR)
 
 
 def failures_path(output: Path | None) -> Path:
@@ -30,11 +33,16 @@ def failures_path(output: Path | None) -> Path:
     return Path("shc.failures.csv") if output is None else output.with_name(f"{output.stem}.failures.csv")
 
 
-def unit_line(card: ModelCard) -> str:
-    """The comment that heads a CSV file: unit, meaning of the interval, model."""
+def unit_line(card: ModelCard, *, tensor_asked: bool = False) -> str:
+    """The comment that heads a CSV file: unit, meaning of the interval, model, and of the tensor if it is there."""
+    tensor = (
+        "; tb_shc_ijk: tensor of the built-in electronic structure at the Fermi level (no density functional theory), "
+        "current i, field j, spin k in the frame of the cell as read, as computed or as learned"
+    )
     return (
-        f"# unit: {UNIT} for {', '.join(_SHC_COLUMNS)}; shc_lower to shc_upper covers "
-        f"{100.0 * card.calibration.coverage:g} %; model {card.name} {card.version}"
+        f"# unit: {UNIT} for {', '.join(_SHC_COLUMNS)}{' and tb_shc_ijk' if tensor_asked else ''}; "
+        f"shc_lower to shc_upper covers {100.0 * card.calibration.coverage:g} %; model {card.name} {card.version}"
+        f"{tensor if tensor_asked else ''}"
     )
 
 
@@ -63,12 +71,12 @@ class CsvWriter:
         """Write some rows, so that a reader of a pipe has them at once; the head goes before the first."""
         for row in predictions:
             if not self._started:
-                self._stream.write(unit_line(self._card) + "\n")
-                self._writer.writerow(Prediction._fields)
+                self._stream.write(unit_line(self._card, tensor_asked=row.tb_shc is not None) + "\n")
+                self._writer.writerow(_columns(row))
                 self._started = True
-            texts = {name: f"{getattr(row, name):.1f}" for name in _SHC_COLUMNS}
+            texts = {name: f"{value:.1f}" for name, value in _columns(row).items() if name.startswith(_IN_UNIT)}
             texts |= {"p_finite": f"{row.p_finite:.3f}", "in_domain": str(row.in_domain).lower()}
-            self._writer.writerow((row._asdict() | texts).values())
+            self._writer.writerow((_columns(row) | texts).values())
         self._stream.flush()
 
 
@@ -91,10 +99,19 @@ class JsonLinesWriter:
     def write(self, predictions: Iterable[Prediction]) -> None:
         """Write some rows, so that a reader of a pipe has them at once."""
         for row in predictions:
-            numbers = {name: round(getattr(row, name), 1) for name in _SHC_COLUMNS}
-            line = row._asdict() | numbers | {"p_finite": round(row.p_finite, 3)} | self._last
+            numbers = {name: round(value, 1) for name, value in _columns(row).items() if name.startswith(_IN_UNIT)}
+            line = _columns(row) | numbers | {"p_finite": round(row.p_finite, 3)} | self._last
             self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._stream.flush()
+
+
+def _columns(row: Prediction) -> dict[str, Any]:
+    """The values of a row by the name of their column; the tensor stands at the end, if it was asked for."""
+    values = {name: getattr(row, name) for name in COLUMNS}
+    if row.tb_shc is None:
+        return values
+    components = (f"{_TENSOR}{name}" for name in COMPONENT_NAMES)
+    return values | {"tb_source": row.tb_shc_source} | dict(zip(components, row.tb_shc, strict=True))
 
 
 class Ranking:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,16 +14,21 @@ from shc.featurize.store import FeatureFile
 from shc.featurize.writing import write_whole
 from shc.models.assembly import Scored, assemble, read_scored, score_test
 from shc.models.card import SplitInfo
+from shc.models.config import PictureConfig
 from shc.models.data import CrystalArrays
 from shc.models.device import choose_device
 from shc.models.labels import read_labels
+from shc.models.picture_stage import read_pictures_first
 from shc.models.plots import learning_curve
 from shc.models.splits import Split, held_out_parts, read_split
+from shc.models.training_data import fitting
 from shc.models.training_files import (
     LEARNING_CURVE_FILE,
     MEMBERS_FOLDER,
     METRICS_FILE,
+    PICTURE_FOLDER,
     SPLITS_FILE,
+    TOKENS_FILE,
     MetricsTable,
     check_settings,
     digest,
@@ -59,10 +64,11 @@ class TrainSummary:
     """Labels that have no crystal in the feature file."""
     resumed: bool
     """Whether an earlier run of the same training was continued."""
-    out_of_fold: Scores
-    """Scores on the training rows, each predicted by the one member that did not learn from it."""
-    test: Scores | None
-    """Scores of the ensemble on the rows kept for scoring; None if there are none."""
+    out_of_fold: dict[str, Scores]
+    """Scores on the training rows, each predicted by the one member that did not learn from it, by what the predictions
+    rest on."""
+    test: dict[str, Scores]
+    """Scores of the ensemble on the rows kept for scoring, likewise; empty if there are none."""
     learning_curve: Path | None
     """The figure; None where matplotlib is not installed."""
 
@@ -121,7 +127,7 @@ class LabelledData:
         hashes = self.file.read(self.file_rows).content_hash
         rows = list(zip(self.material_id, hashes, self.labels.tolist(), strict=True))
         header = self.file.header
-        versions = (header.prompt_version, header.descriptor_version, header.bands_version)
+        versions = (header.prompt_version, header.descriptor_version, header.bands_version, header.frame_version)
         return {
             "train_rows": digest(rows[i] for i in split.train.tolist()),
             "test_rows": digest(rows[i] for i in split.test.tolist()),
@@ -142,8 +148,10 @@ def train(
     device: str = "auto",
     workers: int | None = None,
     overwrite: bool = False,
-    on_start: Callable[[], None] | None = None,
-    on_epoch: Callable[[EpochLog], None] | None = None,
+    picture: PictureConfig | None = None,
+    structure_only: bool = False,
+    on_start: Callable[[int], None] | None = None,
+    on_epoch: Callable[[], None] | None = None,
     stop: StopRequest | None = None,
 ) -> TrainSummary:
     """Train an ensemble, calibrate it on its out-of-fold predictions and score it once on the test rows.
@@ -166,8 +174,11 @@ def train(
         device: ``auto``, ``cpu`` or ``cuda``.
         workers: Processes; by default one per usable core on the CPU, one on a GPU.
         overwrite: Start afresh where there is an earlier training.
-        on_start: Called once when inputs and folder are found to be good.
-        on_epoch: Called after every epoch of any member.
+        picture: Sizes and settings of the encoder of pictures; the usual ones if None.
+        structure_only: Leave out bands and pictures that the feature file holds; they still teach what
+            ``config.auxiliary_weight`` says.
+        on_start: Called once when inputs and folder are found to be good, with the number of epochs at most.
+        on_epoch: Called after every epoch of any member and of the encoder of pictures.
         stop: Looked at between epochs.
 
     Raises:
@@ -177,24 +188,31 @@ def train(
     stop = stop or StopRequest()
     data = LabelledData.read(features, labels)
     chosen = _split(data, splits, split, fold)
-    batch = data.file.read(data.file_rows[chosen.train])
-    parts = _parts(CrystalArrays(batch).chemical_system(), config)
+    rows = data.file_rows[chosen.train]
+    sizes = picture or PictureConfig()
+    if not structure_only:
+        model = fitting(model, sizes, data.file, rows)
+    parts = _parts(CrystalArrays(data.file.read(rows)).chemical_system(), config)
     output.mkdir(parents=True, exist_ok=True)
     if overwrite:
         remove_results(output)
-    resumed = check_settings(output, settings_record(model, config, data.digests(chosen)))
+    record = settings_record(model, config, data.digests(chosen)) | {"picture": asdict(sizes)}
+    resumed = check_settings(output, record)
     if on_start is not None:
-        on_start()
+        on_start(config.n_members * config.epochs + (sizes.epochs if model.n_picture_tokens else 0))
     _write_splits(output / SPLITS_FILE, data, chosen, parts)
     scored = read_scored(output, with_test=len(chosen.test) > 0)
     if scored is None:
         tasks = _tasks(data, chosen, parts, model, config, str(place), output)
+        encoder = None
+        if model.n_picture_tokens:
+            encoder = read_pictures_first(tasks[0], sizes, place, on_epoch, stop)
         _train_members(tasks, output, workers or default_workers(place), on_epoch, stop)
         info = SplitInfo("all" if splits is None else split, fold, len(chosen.train), len(chosen.test))
-        scored = Scored(assemble(output, tasks, batch, data.file.header, info), None)
+        scored = Scored(assemble(output, tasks, data.file.header, info, encoder, sizes), {})
         if info.n_test:
-            rows = data.file_rows[chosen.test]
-            scored = replace(scored, test=score_test(output, data.file, rows, data.labels[chosen.test], place))
+            test_rows = data.file_rows[chosen.test]
+            scored = replace(scored, test=score_test(output, data.file, test_rows, data.labels[chosen.test], place))
     curve = output / LEARNING_CURVE_FILE
     return TrainSummary(
         output=output,
@@ -230,6 +248,7 @@ def _tasks(
             member=member,
             device=device,
             folder=output / MEMBERS_FOLDER / f"{member:02d}",
+            tokens=output / PICTURE_FOLDER / TOKENS_FILE,
         )
         for member, part in enumerate(parts.own)
     ]
@@ -239,7 +258,7 @@ def _train_members(
     tasks: Sequence[MemberTask],
     output: Path,
     workers: int,
-    on_epoch: Callable[[EpochLog], None] | None,
+    on_epoch: Callable[[], None] | None,
     stop: StopRequest,
 ) -> None:
     """Train what is not finished; keeps the table of metrics and draws the learning curve."""
@@ -248,7 +267,7 @@ def _train_members(
     def note(row: EpochLog) -> None:
         table.add(row)
         if on_epoch is not None:
-            on_epoch(row)
+            on_epoch()
 
     try:
         run_members(tasks, workers, note, stop)

@@ -28,6 +28,9 @@ LEARNING_CURVE_FILE = "learning_curve.png"
 RELEASE_FILES = ("model.safetensors", "card.json")
 MEMBERS_FOLDER = "members"
 CHECKPOINT = "checkpoint.safetensors"
+PICTURE_FOLDER = "picture"
+TOKENS_FILE = "tokens.safetensors"
+PICTURE_METRICS_FILE = "picture_metrics.csv"
 
 UNIT_LINE = "# unit: (hbar/e) S/cm for label, shc_max_abs, shc_lower, shc_upper and shc_std"
 METRICS_LINE = (
@@ -119,16 +122,17 @@ def check_settings(folder: Path, record: Mapping[str, Any]) -> bool:
     Raises:
         ShcError: It was started with other settings or other data.
     """
-    path = folder / SETTINGS_FILE
+    path, text = folder / SETTINGS_FILE, json.dumps(record, indent=1)
     if not path.is_file():
-        write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+        write_whole(path, (text + "\n").encode())
         return False
+    now = json.loads(text)  # tuples become lists
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         different = [
             f"{name}: {before[group].get(name)} then, {value} now"
-            for group in record
-            for name, value in record[group].items()
+            for group in now
+            for name, value in now[group].items()
             if before[group].get(name) != value
         ]
     except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -144,7 +148,9 @@ def check_settings(folder: Path, record: Mapping[str, Any]) -> bool:
 
 def remove_results(folder: Path) -> None:
     """Remove what an earlier training wrote, and nothing else."""
-    names = (SETTINGS_FILE, METRICS_FILE, SPLITS_FILE, OOF_FILE, PREDICTIONS_FILE, LEARNING_CURVE_FILE, *RELEASE_FILES)
+    tables = (METRICS_FILE, PICTURE_METRICS_FILE, SPLITS_FILE, OOF_FILE, PREDICTIONS_FILE, LEARNING_CURVE_FILE)
+    pictures = [f"{PICTURE_FOLDER}/{name}" for name in (CHECKPOINT, TOKENS_FILE)]
+    names = (SETTINGS_FILE, *tables, *RELEASE_FILES, *pictures)
     for name in names:
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob(f"{MEMBERS_FOLDER}/*/{CHECKPOINT}"):

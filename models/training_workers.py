@@ -17,9 +17,8 @@ import torch
 
 from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.store import FeatureFile
-from shc.models.auxiliary import AuxiliaryTargets
-from shc.models.data import CrystalArrays
 from shc.models.member import MemberTraining, train_member
+from shc.models.training_data import TrainingData, read_training_data
 from shc.models.training_files import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ class MemberTask:
     device: str
     folder: Path
     """Folder of the member."""
+    tokens: Path
+    """File with the tokens of the pictures of these rows, if the networks read pictures."""
 
     @property
     def checkpoint(self) -> Path:
@@ -69,6 +70,12 @@ class MemberTask:
     def learned(self) -> NDArray[np.int64]:
         """Indices into ``file_rows`` that this member learns from."""
         return np.setdiff1d(np.arange(len(self.file_rows)), np.concatenate([self.held_out, self.common]))
+
+    def read(self) -> TrainingData:
+        """The crystals of the task."""
+        return read_training_data(
+            FeatureFile.open(self.features), self.file_rows, self.learned, self.model, self.tokens
+        )
 
 
 class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
@@ -82,13 +89,12 @@ def run_member(task: MemberTask, on_epoch: Callable[[EpochLog], None]) -> None:
         task: What to train on.
         on_epoch: Called after each epoch, when its checkpoint is on disk; may raise to stop.
     """
-    file = FeatureFile.open(task.features)
-    arrays = CrystalArrays(file.read(task.file_rows))
-    auxiliary = AuxiliaryTargets.read(file, task.file_rows, task.learned) if task.config.auxiliary_weight > 0 else None
+    data = task.read()
+    auxiliary = data.targets if task.config.auxiliary_weight > 0 and data.targets.known.any() else None
     task.folder.mkdir(parents=True, exist_ok=True)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         training = MemberTraining(
-            arrays,
+            data.arrays,
             task.labels,
             task.learned,
             task.held_out,
@@ -97,6 +103,7 @@ def run_member(task: MemberTask, on_epoch: Callable[[EpochLog], None]) -> None:
             task.member,
             torch.device(task.device),
             auxiliary,
+            data.tensors,
         )
         train_member(training, task.checkpoint, on_epoch)
 

@@ -137,6 +137,12 @@ class Progress:
         elif not self._quiet and self.done != self._last_done:
             self._line()
 
+    def expect(self, total: int) -> None:
+        """Set the number of items once it is known."""
+        self.total = total
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=total)
+
     def advance(self, n: int = 1) -> None:
         """Count `n` more items as done."""
         self.done += n

@@ -58,6 +58,7 @@ def make_record(
         neighbour_distance=np.sort(rng.uniform(2.0, 8.0, shape), axis=1).astype(np.float32),
         symmetry_prompt=rng.random(n_prompt).astype(np.float32),
         descriptors=rng.normal(size=n_descriptors).astype(np.float32),
+        standard_rotation=np.linalg.qr(rng.normal(size=(3, 3)))[0].astype(np.float32),
         content_hash=hashlib.sha256(f"{material_id} {seed}".encode()).hexdigest(),
     )
 

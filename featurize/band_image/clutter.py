@@ -6,18 +6,26 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shc.kernels.picture_lines import join_segments, segments
-from shc.kernels.picture_parts import boxed, close_gaps, keep_parts, parts
+from shc.kernels.picture_lines import join_segments
+from shc.kernels.picture_parts import boxed, close_gaps, edge_runs, keep_parts, level_segments, parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LONGEST_TICK: Final = 0.08
 """As a part of the panel's width or height."""
+_SHORTEST_TICK: Final = 3
+"""Pixels."""
 _THICKEST_TICK: Final = 8
 """Pixels."""
 _LEAST_TICKS: Final = 3
 """So many ticks of one length show that they are ticks."""
+_FLOOR: Final = 24
+"""Least distance of a legend's frame from the background."""
+_GAPS: Final = (2, 6)
+"""Most pixels of background and of other ink within its upper and lower side."""
+_SHORTEST_SIDE: Final = 30
+"""Least width of a legend, pixels."""
 _LETTER: Final = 0.08
 """Largest letter, as a part of the panel's height."""
 _DASH: Final = 7.0
@@ -34,24 +42,26 @@ def erase_ticks(mask: NDArray[np.uint8]) -> None:
     Args:
         mask: ``[h, w]`` ink of a panel; changed in place.
     """
-    for turned in (mask, mask[:, ::-1], mask.T, mask.T[:, ::-1]):
-        _erase_left_ticks(turned)
+    height, width = mask.shape
+    reach = round(_LONGEST_TICK * width), round(_LONGEST_TICK * height)
+    sides = (mask, mask[:, ::-1], mask.T, mask.T[:, ::-1])
+    for turned, length in zip(sides, edge_runs(mask, *reach), strict=True):
+        rows = np.flatnonzero(length >= _SHORTEST_TICK)
+        if rows.size:
+            _erase_left_ticks(turned, length, rows)
 
 
-def _erase_left_ticks(mask: NDArray[np.uint8]) -> None:
+def _erase_left_ticks(mask: NDArray[np.uint8], length: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
     """Take short level strokes of equal length off the left side."""
-    longest = round(_LONGEST_TICK * mask.shape[1])
-    near = mask[:, 1 : longest + 2] > 0
-    length = np.where(near.all(axis=1), 0, np.argmin(near, axis=1))
-    rows = np.flatnonzero(length >= 3)
-    ticks = []
-    for group in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-        lengths = length[group]
-        if 0 < group.size <= _THICKEST_TICK and lengths.max() - lengths.min() <= 2:
-            ticks.append((int(group[0]), int(group[-1]) + 1, int(lengths.max())))
-    for first, end, size in ticks:
-        if sum(abs(other - size) <= 1 for _, _, other in ticks) >= _LEAST_TICKS:
-            mask[first:end, : size + 2] = 0
+    first = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
+    thick = np.diff(first, append=rows.size)
+    longest = np.maximum.reduceat(length[rows], first)
+    shortest = np.minimum.reduceat(length[rows], first)
+    ticks = np.flatnonzero((thick <= _THICKEST_TICK) & (longest - shortest <= 2))
+    alike = np.abs(longest[ticks, None] - longest[ticks]) <= 1
+    for tick in ticks[alike.sum(axis=1) >= _LEAST_TICKS]:
+        top = rows[first[tick]]
+        mask[top : top + thick[tick], : longest[tick] + 2] = 0
 
 
 def erase_legends(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
@@ -62,7 +72,7 @@ def erase_legends(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], mask: NDA
         distance: ``[h, w]`` distance from the background.
         mask: ``[h, w]`` ink; changed in place.
     """
-    runs = segments(rgb, distance, False, 24, (2, 6), 30)
+    runs = level_segments(rgb, distance, _FLOOR, _GAPS, _SHORTEST_SIDE)
     lines = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
     thin = (lines[:, 1] - lines[:, 0] < _THICKEST_TICK) & (lines[:, 3] - lines[:, 2] < 0.7 * mask.shape[1])
     for left, top, right, bottom in boxed(mask, lines[thin], 8, 40, 14):

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shc.kernels.picture import colour_histogram, contrast, filled_pixels
+from shc.kernels.picture import colour_histogram, edge_counts, filled_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAME_COLOUR: Final = 12
 """Largest difference of a channel within a background."""
+_STEP: Final = 5
+"""So many rows and columns apart are the pixels that are counted."""
 _LEAST_SHARE: Final = 0.04
 """Least part of the pixels that a background has."""
 _FILLED: Final = 0.4
@@ -34,8 +36,9 @@ def frequent_colours(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         ``[n, 3]`` at least one, the most frequent first.
     """
-    counts = colour_histogram(rgb, 3)
-    order = np.argsort(-counts[:, 0], kind="stable")[:6]
+    counts = colour_histogram(rgb, _STEP)
+    seen = np.flatnonzero(counts[:, 0])
+    order = seen[np.argsort(-counts[seen, 0], kind="stable")[:6]]
     order = order[(counts[order, 0] > _LEAST_SHARE * counts[:, 0].sum()) | (np.arange(order.size) == 0)]
     means: NDArray[np.uint8] = np.rint(counts[order, 1:] / counts[order, :1]).astype(np.uint8)
     kept: list[int] = []
@@ -55,8 +58,7 @@ def page_first(rgb: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np
     Returns:
         ``[n, 3]``.
     """
-    edge = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])[None]
-    page = int(np.argmax([np.count_nonzero(contrast(edge, colour[None]) <= SAME_COLOUR) for colour in colours]))
+    page = int(np.argmax(edge_counts(rgb, colours, SAME_COLOUR)))
     return np.concatenate([colours[page : page + 1], np.delete(colours, page, axis=0)])
 
 
@@ -81,7 +83,7 @@ def backgrounds(inside: NDArray[np.uint8], rgb: NDArray[np.uint8]) -> NDArray[np
     return np.concatenate([colours[first : first + 1], colours[fills]])
 
 
-def fills_area(rgb: NDArray[np.uint8], colour: NDArray[np.uint8]) -> bool:
-    """Whether a colour fills areas and is not that of lines only."""
+def fills_area(rgb: NDArray[np.uint8], colour: NDArray[np.uint8], least: float) -> bool:
+    """Whether at least a part of the pixels of a colour fill areas, and are not those of lines."""
     within, total = filled_pixels(rgb, colour, SAME_COLOUR, max(4, rgb.shape[0] // 100))
-    return bool(within > 0.2 * total)
+    return bool(within > least * total)

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image
 
-from shc.kernels.glyphs import text_likelihood
+from shc.kernels.glyphs import resized, text_likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +36,9 @@ STRIDES: Final = (2, 1, 1)
 """Columns from output to output of the three convolutions."""
 DILATIONS: Final = (1, 1, 2)
 """Columns from tap to tap of the three convolutions."""
+_APART: Final = 8
+"""Columns between lines that are read together: as far as a convolution reaches."""
+_ROUNDING: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class Line:
     """The most probable glyphs, column by column."""
     log_likelihood: float
     """Log probability of ``text``."""
+    seen: dict[str, float]
+    """Log of the sum over all columns of the probability of each glyph."""
+
+    def at_most(self, text: str) -> float:
+        """A bound of ``likelihood`` that costs little: a text needs each of its glyphs in at least one column."""
+        return min([self.seen[glyph] for glyph in text], default=0.0) + _ROUNDING
 
     def likelihood(self, text: str) -> float:
         """Log probability of any text made of ``GLYPHS``."""
@@ -68,11 +76,26 @@ def read_lines(ink: NDArray[np.float32], boxes: Sequence[tuple[int, int, int, in
     if not boxes:
         return []
     lines = [scaled_line(ink, box) for box in boxes]
-    batch = np.zeros((len(lines), max(line.shape[0] for line in lines), ROWS), np.float32)
-    for i, line in enumerate(lines):
-        batch[i, : line.shape[0]] = line
-    logits = _network(batch)
-    return [_line(logits[i, : n_outputs(line.shape[0])]) for i, line in enumerate(lines)]
+    stride = math.prod(STRIDES)
+    # All in one row, each far enough from the next for the convolutions not to see both.
+    starts = np.cumsum([0] + [stride * n_outputs(line.shape[0]) + _APART for line in lines]).tolist()
+    row = np.zeros((starts[-1], ROWS), np.float32)
+    inside = np.zeros(starts[-1], np.bool_)
+    for start, line in zip(starts, lines, strict=False):
+        row[start : start + line.shape[0]] = line
+        inside[start : start + line.shape[0]] = True
+    logits = _network(row, inside)
+    logits -= logits.max(axis=1, keepdims=True)
+    probability = np.exp(logits)
+    total = probability.sum(axis=1, keepdims=True)
+    logits -= np.log(total)
+    probability /= total
+    places = [
+        slice(start // stride, start // stride + n_outputs(line.shape[0]))
+        for start, line in zip(starts, lines, strict=False)
+    ]
+    seen = np.log([probability[place].sum(axis=0) for place in places]).tolist()
+    return [_line(logits[place], sums) for place, sums in zip(places, seen, strict=True)]
 
 
 def n_outputs(n_columns: int) -> int:
@@ -96,49 +119,43 @@ def scaled_line(ink: NDArray[np.float32], box: tuple[int, int, int, int]) -> NDA
     columns = max(4, min(MAX_COLUMNS, round((right - left + 2 * margin) * scale)))
     around = math.ceil(margin) + 1
     x0 = max(left, right - round(MAX_COLUMNS / scale)) - around
-    y0, x1, y1 = top - around, right + around, bottom + around
-    height, width = ink.shape
-    cut = np.zeros((y1 - y0, x1 - x0), np.float32)
-    v0, v1, u0, u1 = max(y0, 0), min(y1, height), max(x0, 0), min(x1, width)
-    cut[v0 - y0 : v1 - y0, u0 - x0 : u1 - x0] = ink[v0:v1, u0:u1]
-    end = right + margin - x0
-    window = (end - columns / scale, top - margin - y0, end, bottom + margin - y0)
-    window = (max(0.0, window[0]), window[1], window[2], window[3])
-    image = Image.fromarray(cut).resize((columns, ROWS), Image.Resampling.BILINEAR, box=window)
-    scaled = np.asarray(image, np.float32).T
-    line: NDArray[np.float32] = np.clip(scaled / max(float(scaled.max()), 1e-3), 0.0, 1.0)
+    end = right + margin
+    window = (max(float(x0), end - columns / scale), top - margin, end, bottom + margin)
+    line: NDArray[np.float32] = resized(ink, (x0, top - around, right + around, bottom + around), window, columns, ROWS)
     return line
 
 
-def _line(logits: NDArray[np.float32]) -> Line:
-    """Turn the columns of the network into a line."""
-    top = logits.max(axis=1, keepdims=True)
-    log_probability = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+def _line(log_probability: NDArray[np.float32], sums: list[float]) -> Line:
+    """Turn the columns of the network into a line; the sums are those of ``Line.seen``, class by class."""
     best = log_probability.argmax(axis=1)
     first = np.ones(best.size, np.bool_)
     first[1:] = best[1:] != best[:-1]
-    text = "".join(GLYPHS[c - 1] for c in best[first & (best > 0)])
-    return Line(log_probability, text, float(text_likelihood(log_probability, _classes(text))))
+    text = "".join([GLYPHS[c - 1] for c in best[first & (best > 0)].tolist()])
+    likelihood = float(text_likelihood(log_probability, _classes(text)))
+    return Line(log_probability, text, likelihood, dict(zip(GLYPHS, sums[1:], strict=True)))
 
 
+@lru_cache(maxsize=4096)
 def _classes(text: str) -> NDArray[np.int64]:
     """Classes of the glyphs of a text."""
     return np.array([GLYPHS.index(glyph) + 1 for glyph in text], np.int64)
 
 
-def _network(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``[n, n_columns, ROWS]`` ink to ``[n, n_outputs, 1 + len(GLYPHS)]`` logits."""
+def _network(row: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """``[n_columns, ROWS]`` ink and ``[n_columns]`` what of it are lines to ``[n_outputs, 1 + len(GLYPHS)]`` logits."""
     weights = _weights()
-    x = batch
+    x = row
     for layer, (stride, dilation) in enumerate(zip(STRIDES, DILATIONS, strict=True)):
         kernel = weights[f"convolution.{layer}.weight"]
         taps = kernel.shape[0]
         pad = dilation * (taps // 2)
-        columns = x.shape[1]
-        padded = np.pad(x, ((0, 0), (pad, pad), (0, 0)))
-        views = [padded[:, t * dilation : t * dilation + columns : stride] for t in range(taps)]
-        x = np.concatenate(views, axis=2) @ kernel.reshape(-1, kernel.shape[2])
+        columns = x.shape[0]
+        padded = np.pad(x, ((pad, pad), (0, 0)))
+        views = [padded[t * dilation : t * dilation + columns : stride] for t in range(taps)]
+        x = np.concatenate(views, axis=1) @ kernel.reshape(-1, kernel.shape[2])
         x = np.maximum(x + weights[f"convolution.{layer}.bias"], 0.0)
+        inside = inside[::stride]
+        x[~inside] = 0.0
     logits: NDArray[np.float32] = x @ weights["output.weight"] + weights["output.bias"]
     return logits
 

@@ -71,11 +71,11 @@ def read_strokes(rgb: NDArray[np.uint8], panel: Box) -> Strokes:
     erase_legends(inside, distance, mask)
     levels = _erase_lines(inside, distance, mask, colours[0])
     erase_ticks(mask)
-    down, along = run_lengths(mask)
-    if erase_notes(mask, distance, usual_thickness(down, along)):
-        down, along = run_lengths(mask)
-    flat = without_spurs(find_runs(distance, mask, down, along, True), mask.shape[1], _SPUR)
-    steep = without_spurs(find_runs(distance, mask, down, along, False), mask.shape[0], _SPUR)
+    runs = run_lengths(mask)
+    if erase_notes(mask, distance, usual_thickness(*runs)):
+        runs = run_lengths(mask)
+    flat = without_spurs(find_runs(distance, *runs, True), mask.shape[1], _SPUR)
+    steep = without_spurs(find_runs(distance, *runs, False), mask.shape[0], _SPUR)
     return Strokes(flat, steep, _stroke_width(flat, steep), levels, np.count_nonzero(mask) / mask.size)
 
 
@@ -104,7 +104,7 @@ def _erase_lines(
 ) -> tuple[tuple[float, float], ...]:
     """Take straight lines from edge to edge off the ink; tell where the level ones were."""
     thickest = max(4, round(_THICKEST * max(mask.shape)))
-    down, along = run_lengths(mask)
+    down, along, _ = run_lengths(mask)
     levels = []
     for across, upright in ((down, False), (along, True)):
         matched, colours = ruled_lanes(inside, across, upright, thickest)
@@ -119,9 +119,17 @@ def _erase_lines(
             colour = colours[group[np.argmax(away)]]
             # The soft edges of a line are ink in places.
             edge = (inside, mask, upright)
-            while first > 0 and blend_count(*edge, first - 1, colour, background) > _SOFT_EDGE * most:
+            while (
+                first > 0
+                and last - first < thickest
+                and blend_count(*edge, first - 1, colour, background) > _SOFT_EDGE * most
+            ):
                 first -= 1
-            while last + 1 < lane_count and blend_count(*edge, last + 1, colour, background) > _SOFT_EDGE * most:
+            while (
+                last + 1 < lane_count
+                and last - first < thickest
+                and blend_count(*edge, last + 1, colour, background) > _SOFT_EDGE * most
+            ):
                 last += 1
             if last - first >= thickest:
                 continue

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from shc.featurize.band_image.colours import SAME_COLOUR, fills_area, frequent_colours, page_first
-from shc.featurize.band_image.panel_split import (
-    LINE_CONTRAST,
-    PanelCandidate,
-    gaps,
-    without_bar,
-    without_dos,
-    without_text,
-)
+from shc.featurize.band_image.panel_neighbour import without_neighbour
+from shc.featurize.band_image.panel_open import before_frame, between_blanks, without_text
+from shc.featurize.band_image.panel_split import LINE_CONTRAST, PanelCandidate, gaps, without_bar, without_dos
 from shc.featurize.band_image.types import Box
 from shc.kernels.picture import blob_boxes, contrast
-from shc.kernels.picture_lines import frames, join_segments, longest_runs, segments
+from shc.kernels.picture_lines import extend_lines, frames, ink_outside, join_segments, longest_runs, segments
+from shc.kernels.picture_parts import level_segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +27,26 @@ _GRID: Final = 0.008
 """Widest line of a grid in the colour of the page, as a part of the figure's width."""
 _TINTED: Final = 0.6
 """Least part of a tinted panel's rows that are tinted from side to side."""
+_PALE: Final = 40
+"""A tint is no farther than this from the colour of the page; what is farther may be bands."""
+_FILLED: Final = (0.2, 0.05)
+"""Least part of the pixels of a panel's background that lie within areas of it; of a pale one, which bands may hide."""
+_INNER: Final = 0.8
+"""A frame with more than this part of a tinted area is its frame and tells more exactly where the panel ends."""
+_LEAD: Final = (1.3, 1.6, 1.3, 0.0, 0.0)
+"""So many times the score of the best frame a rectangle needs that has fewer than three sides."""
+_TRUST: Final = (0.0, 0.0, 0.0, 0.6, 1.0)
+"""How much of the score of a frame with so many sides counts against rectangles with fewer."""
+_CERTAIN: Final = 0.41
+"""Where the best frame scores more no rectangle without sides can have the lead."""
+_OPEN: Final = 2
+"""With fewer sides than this a rectangle may take in what stands beside it."""
+_OUTSIDE: Final = 0.5
+"""More ink than this part of a side, just outside it, is that of bands."""
+_CROSSED: Final = 0.5
+"""What the score of a frame is multiplied by if bands go on outside."""
+_THICKEST: Final = 14
+"""Thickest side of a frame, pixels."""
 _LONGEST: Final = 48
 """So many of the longest lines of each direction are looked at."""
 
@@ -51,17 +68,18 @@ def find_panels(rgb: NDArray[np.uint8]) -> list[PanelCandidate]:
     distance = contrast(rgb, np.array([colours[0], *(colour for _, colour in filled)]))
     level = _lines(rgb, distance, upright=False)
     upright = _lines(rgb, distance, upright=True)
-    found = [(Box(*map(int, row[:4])), int(row[4])) for row in frames(level, upright, slack, smallest)]
-    found += [(box, FULL_FRAME) for box, _ in filled]
-    found += _corners(level, upright, slack, smallest)
-    loose = _combs(level, upright, slack, smallest) + (_blobs(distance, smallest) or _extent(distance))
-    found += [(without_text(box, distance), sides) for box, sides in loose]
-    candidates = [_candidate(box, sides, upright, (height, width), slack) for box, sides in found]
+    found = _framed(level, upright, distance, [box for box, _ in filled], slack, smallest)
+    candidates = _bounding([_candidate(box, sides, upright, (height, width), slack) for box, sides in found], distance)
+    if _framed_score(candidates) < _CERTAIN:
+        whole = [box for box, sides in found if sides == FULL_FRAME]
+        found = _loose(level, upright, distance, whole, slack, smallest)
+        candidates += [_candidate(box, sides, upright, (height, width), slack) for box, sides in found]
     parted: list[PanelCandidate] = []
     for candidate in _outermost(candidates):
-        parts = gaps(candidate.box, distance)
+        parts = gaps(candidate.box, distance) if candidate.sides >= _OPEN else [candidate.box]
         if len(parts) == 1:
-            parted.append(without_dos(without_bar(candidate, distance), distance))
+            alone = without_neighbour(without_bar(candidate, distance), distance)
+            parted.append(alone if alone.sides == 1 else without_dos(alone, distance))
             continue
         framed = [_candidate(part, max(candidate.sides, 3), upright, (height, width), slack) for part in parts]
         parted += [part for part in framed if part.box.width >= smallest]
@@ -97,7 +115,10 @@ def _lines(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], *, upright: bool
     thickest = max(14 if upright else 8, round(0.02 * max(rgb.shape[:2])))
     gaps = (max(3, round((0.015 if upright else 0.006) * length)), max(8, round(0.08 * length)))
     shortest = max(20, round(0.1 * length))
-    runs = segments(rgb, distance, upright, LINE_CONTRAST, gaps, shortest)
+    if upright:
+        runs = segments(rgb, distance, upright, LINE_CONTRAST, gaps, shortest)
+    else:
+        runs = level_segments(rgb, distance, LINE_CONTRAST, gaps, shortest)
     lines: NDArray[np.int32] = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
     lines = lines[lines[:, 1] - lines[:, 0] < thickest]
     if len(lines) > _LONGEST:
@@ -109,16 +130,18 @@ def _filled(rgb: NDArray[np.uint8], colours: NDArray[np.uint8], smallest: int) -
     """Panels with a background of their own, and that; the first colour is the page's."""
     found = []
     for colour in colours[1:]:
-        if not fills_area(rgb, colour):
-            continue
         apart = int(np.abs(colour.astype(int) - colours[0]).max())
+        if not fills_area(rgb, colour, _FILLED[apart < _PALE]):
+            continue
         runs = longest_runs(rgb, colours[0], min(SAME_COLOUR, apart // 2), max(3, round(_GRID * rgb.shape[1])))
         length = runs[:, 1] - runs[:, 0]
-        wide = length > 0.9 * np.sort(length)[-smallest]
-        left, right = (int(edge) for edge in np.median(runs[wide], axis=0))
+        # A legend may touch the panel on some rows.
+        left, right = (int(edge) for edge in np.median(runs[length > 0.5 * length.max()], axis=0))
+        if right - left < smallest:
+            continue
         slack = max(3, (right - left) // 50)
-        rows = np.flatnonzero((np.abs(runs - (left, right)) <= slack).all(axis=1))
-        if rows.size < smallest or right - left < smallest:
+        rows = np.flatnonzero((np.abs(runs[:, 0] - left) <= slack) & (runs[:, 1] >= right - slack))
+        if rows.size < smallest:
             continue
         box = Box(left, int(rows[0]), right, int(rows[-1]) + 1)
         if rows.size > _TINTED * box.height:
@@ -126,51 +149,98 @@ def _filled(rgb: NDArray[np.uint8], colours: NDArray[np.uint8], smallest: int) -
     return found
 
 
-def _corners(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, smallest: int) -> list[tuple[Box, int]]:
-    """Panels with only a left and a lower side."""
+def _framed(
+    level: NDArray[np.int32],
+    upright: NDArray[np.int32],
+    distance: NDArray[np.uint8],
+    filled: list[Box],
+    slack: int,
+    smallest: int,
+) -> list[tuple[Box, int]]:
+    """Panels that sides or a tint bound, and their number of sides."""
+    longer = [extend_lines(lines, distance, lines is upright, LINE_CONTRAST) for lines in (level, upright)]
+    found = [(Box(*map(int, row[:4])), int(row[4])) for row in frames(*longer, slack, smallest)]
+    for box in filled:
+        if not any(sides == FULL_FRAME and box.common(frame) > _INNER * box.area for frame, sides in found):
+            found.append((box, FULL_FRAME))
+    return found + _corners(level, upright, slack, smallest)
+
+
+def _loose(
+    level: NDArray[np.int32],
+    upright: NDArray[np.int32],
+    distance: NDArray[np.uint8],
+    whole: list[Box],
+    slack: int,
+    smallest: int,
+) -> list[tuple[Box, int]]:
+    """Panels that only what is drawn in them bounds; ``whole`` are frames, which are not theirs."""
     found = []
-    for _, column, top, bottom in upright:
-        for row, _, left, right in level:
+    blobs = _blobs(distance, smallest) or _extent(distance)
+    for sides, boxes in ((0, blobs), (1, _combs(level, upright, slack, smallest))):
+        for box in (part for joined in boxes for part in between_blanks(joined, distance, smallest)):
+            fitted = without_text(box, distance, above=sides == 0)
+            for frame in whole:
+                fitted = before_frame(fitted, frame, distance, 2 * slack)
+            found.append((fitted, sides))
+    return found
+
+
+def _corners(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, smallest: int) -> list[tuple[Box, int]]:
+    """Panels with only a left and a lower side; ticks and labels may follow both."""
+    found = []
+    for first, column, top, bottom in upright:
+        for row, _, left, end in level:
+            if not -2 * slack <= left - column <= slack or not -slack <= bottom - row <= 2 * slack:
+                continue
+            right = end
+            if left < first - 2:  # a tick makes the lower side longer than the others, maybe at both ends
+                alike = level[(np.abs(level[:, 2] - column) <= 2 * slack) & (np.abs(level[:, 3] - end) <= 2 * slack)]
+                right = alike[:, 3].min()
             box = Box(int(column) + 1, int(top), int(right) + 1, int(row))
-            if abs(left - column) <= slack and abs(bottom - row) <= slack and min(box.width, box.height) >= smallest:
+            if min(box.width, box.height) >= smallest:
                 found.append((box, 2))
     return found
 
 
-def _combs(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, smallest: int) -> list[tuple[Box, int]]:
+def _combs(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, smallest: int) -> list[Box]:
     """Panels without a frame that parallel lines of one length show: a grid, or high-symmetry points."""
     found = []
     for lines, across in ((level, upright), (upright, level)):
         if len(lines) == 0:
             continue
-        longest = lines[np.argmax(lines[:, 3] - lines[:, 2])]
-        alike = lines[(np.abs(lines[:, 2] - longest[2]) <= slack) & (np.abs(lines[:, 3] - longest[3]) <= slack)]
-        low, high = int(alike[:, 2].min()), int(alike[:, 3].max()) + 1
+        length = lines[:, 3] - lines[:, 2]
+        alike = lines[length > 0.8 * length.max()]
+        middle = np.median(alike[:, 2:], axis=0)
+        alike = alike[(np.abs(alike[:, 2:] - middle) <= 2 * slack).all(axis=1)]
+        if len(alike) == 0:
+            continue
+        # Labels may follow below upright lines.
+        low, high = int(np.median(alike[:, 2])), int(alike[:, 3].min() if lines is upright else middle[1]) + 1
         inside = across[(across[:, 0] >= low - slack) & (across[:, 1] <= high + slack)]
         inside = inside[(inside[:, 2] <= alike[:, 0].max()) & (inside[:, 3] >= alike[:, 0].min())]
         sides = (int(alike[:, 1].min()) + 1, int(alike[:, 0].max()))
         if len(inside):
             sides = (min(sides[0], int(inside[:, 2].min())), max(sides[1], int(inside[:, 3].max()) + 1))
         if sides[1] - sides[0] >= smallest and high - low >= smallest:
-            box = Box(low, sides[0], high, sides[1]) if lines is level else Box(sides[0], low, sides[1], high)
-            found.append((box, 1))
+            found.append(Box(low, sides[0], high, sides[1]) if lines is level else Box(sides[0], low, sides[1], high))
     return found
 
 
-def _blobs(distance: NDArray[np.uint8], smallest: int) -> list[tuple[Box, int]]:
+def _blobs(distance: NDArray[np.uint8], smallest: int) -> list[Box]:
     """Rectangles of ink that hangs together."""
     cell = max(3, round(0.006 * max(distance.shape)))
     boxes = [Box(*map(int, row)) for row in blob_boxes(distance, LINE_CONTRAST, cell)]
-    return [(box, 0) for box in boxes if min(box.width, box.height) >= smallest]
+    return [box for box in boxes if min(box.width, box.height) >= smallest]
 
 
-def _extent(distance: NDArray[np.uint8]) -> list[tuple[Box, int]]:
+def _extent(distance: NDArray[np.uint8]) -> list[Box]:
     """The rectangle of all ink."""
     ink = distance >= LINE_CONTRAST
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if rows.size == 0:
         return []
-    return [(Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1), 0)]
+    return [Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)]
 
 
 def _candidate(box: Box, sides: int, upright: NDArray[np.int32], size: tuple[int, int], slack: int) -> PanelCandidate:
@@ -185,15 +255,32 @@ def _candidate(box: Box, sides: int, upright: NDArray[np.int32], size: tuple[int
     return PanelCandidate(box, score, sides, tuple(sorted(int(column) for column in inside[:, 0])))
 
 
+def _bounding(candidates: list[PanelCandidate], distance: NDArray[np.uint8]) -> list[PanelCandidate]:
+    """The best frames; those with ink all along the outside of a side score less, for bands cross that."""
+    best = sorted(candidates, key=lambda candidate: -candidate.score)[:_LONGEST]
+    boxes = [(box.left, box.top, box.right, box.bottom) for box in (candidate.box for candidate in best)]
+    full = ink_outside(distance, np.array(boxes, np.int32).reshape(-1, 4), LINE_CONTRAST, _THICKEST) > _OUTSIDE
+    return [replace(one, score=_CROSSED * one.score) if out else one for one, out in zip(best, full, strict=True)]
+
+
 def _outermost(candidates: list[PanelCandidate]) -> list[PanelCandidate]:
     """Leave out what overlaps a better one."""
     kept: list[PanelCandidate] = []
-    framed = max((candidate.score for candidate in candidates if candidate.sides > 1), default=0.0)
-    candidates = [candidate for candidate in candidates if candidate.sides != 1 or candidate.score > 2.2 * framed]
+    framed = _framed_score(candidates)
+    candidates = [candidate for candidate in candidates if candidate.score > _LEAD[candidate.sides] * framed]
+    sided = [candidate.box for candidate in candidates if candidate.sides >= _OPEN]
+    for candidate in tuple(candidates):
+        if candidate.sides < _OPEN and any(candidate.box.common(box) > 0.6 * candidate.box.area for box in sided):
+            candidates.remove(candidate)
     for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
         if all(_shared(candidate.box, other.box) < 0.3 for other in kept):
             kept.append(candidate)
     return kept
+
+
+def _framed_score(candidates: list[PanelCandidate]) -> float:
+    """Score of the best frame, as far as it counts against rectangles with fewer sides."""
+    return max((_TRUST[candidate.sides] * candidate.score for candidate in candidates), default=0.0)
 
 
 def _shared(box: Box, other: Box) -> float:

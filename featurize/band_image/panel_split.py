@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shc.featurize.band_image.types import Box
 from shc.kernels.picture import column_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from shc.featurize.band_image.types import Box
+
 LINE_CONTRAST: Final = 40
 """Least distance of a frame from the background."""
 _BAR: Final = 0.9
 """Least part of a column that is ink if it belongs to a colour bar."""
-_BAR_PLACE: Final = 0.15
+BAR_PLACE: Final = 0.15
 """A colour bar lies within this part of the width."""
 _BAR_WIDTH: Final = 0.02
 """Least width of a colour bar, as a part of the rectangle's."""
-_LABEL: Final = (0.09, 0.07)
-"""Largest label at the axes, as parts of the figure's width and height."""
-_DOS_PLACE: Final = (0.55, 0.82)
+DOS_PLACE: Final = (0.55, 0.82)
 """Between these parts of a frame's width bands may end and a density of states begin."""
-_PAIR: Final = 0.04
+PAIR: Final = 0.04
 """Upright lines that are closer than this part of the width may be sides of two frames."""
 _BLANK: Final = 0.06
 """What is empty left of the density of states and wider than this part of the width parts two panels."""
@@ -33,10 +32,13 @@ _STRIP: Final = 3
 """Rows of a frame's upper and lower side that are looked at, pixels."""
 _BROKEN: Final = 0.5
 """A side of a frame is broken where it has less than this part of its usual contrast."""
-_REACH: Final = 8
+REACH: Final = 8
 """So far beside a gap the line lies that ends it, pixels."""
 _CLEAR: Final = 0.35
 """A gap has at most this part of the contrast of the lines at its ends."""
+_LABEL: Final = (0.07, 0.04, 0.004)
+"""How far below a panel labels reach, as a part of the figure's height; half the width of one that is looked at, and
+the least one, as parts of the figure's width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,64 +79,24 @@ def gaps(box: Box, distance: NDArray[np.uint8]) -> list[Box]:
     broken = np.flatnonzero(sides[1] < _BROKEN * usual)
     edges = [0]
     for gap in np.split(broken, np.flatnonzero(np.diff(broken) > 1) + 1):
-        if gap.size == 0 or gap[0] < _REACH or gap[-1] >= box.width - _REACH:
+        if gap.size == 0 or gap[0] == 0 or gap[-1] == box.width - 1:
             continue
-        before, after = profile[gap[0] - _REACH : gap[0] + 1], profile[gap[-1] : gap[-1] + _REACH + 1]
+        start = max(0, int(gap[0]) - REACH)
+        before, after = profile[start : gap[0] + 1], profile[gap[-1] : gap[-1] + REACH + 1]
         if profile[gap].min() > _CLEAR * min(before.max(), after.max()):
             continue
-        thick = np.flatnonzero(before > 0.5 * before.max())
-        edges += [int(gap[0] - _REACH + thick[0]), int(gap[-1] + np.flatnonzero(after > 0.5 * after.max())[-1] + 1)]
+        thick, end = before <= 0.5 * before.max(), after <= 0.5 * after.max()
+        first = gap[0] + 1 - np.argmax(np.append(thick[::-1][np.argmin(thick[::-1]) :], True)) - np.argmin(thick[::-1])
+        last = gap[-1] + np.argmin(end) + np.argmax(np.append(end[np.argmin(end) :], True))
+        edges += [int(first), int(last)]
     edges.append(box.width)
     return [replace(box, left=box.left + a, right=box.left + b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def without_text(box: Box, distance: NDArray[np.uint8]) -> Box:
-    """Fit a rectangle that no frame bounds: widen it over ink that goes on at its sides, leave text around it out.
-
-    Args:
-        box: A rectangle with the bands.
-        distance: ``[H, W]`` from ``contrast``.
-
-    Returns:
-        The rectangle without what a strip of background parts from it and is no larger than labels.
-    """
-    height, width = distance.shape
-    inked = distance[box.top : box.bottom].max(axis=0) >= LINE_CONTRAST
-    step = max(2, width // 600)
-    label = round(_LABEL[0] * width)
-    wider = _going_on(inked[: box.left][::-1], step), _going_on(inked[box.right :], step)
-    left, right = box.left - wider[0] * (wider[0] > label), box.right + wider[1] * (wider[1] > label)
-    columns = distance[box.top : box.bottom, left:right].max(axis=0) >= LINE_CONTRAST
-    left += _text(columns, label, step)
-    rows = distance[box.top : box.bottom, left:right].max(axis=1, initial=0) >= LINE_CONTRAST
-    top = box.top + _text(rows, round(_LABEL[1] * height), step)
-    bottom = box.bottom - _text(rows[::-1], round(_LABEL[1] * height), step)
-    return Box(left, top, right, bottom) if bottom > top and right > left else box
-
-
-def _going_on(inked: NDArray[np.bool_], step: int) -> int:
-    """How far ink goes on without a break longer than a step."""
-    if not inked[: step + 1].any():
-        return 0
-    at = np.flatnonzero(inked)
-    return int(at[np.argmax(np.append(np.diff(at) > step + 1, True))]) + 1
-
-
-def _text(inked: NDArray[np.bool_], longest: int, step: int) -> int:
-    """How much at the beginning is text: pieces up to a longest one, each with background behind it."""
-    begin = 0
-    while True:
-        size = _going_on(inked[begin:], step)
-        blank = inked[begin + size :]
-        if size > longest or not blank.any():
-            return begin
-        begin += size + int(np.argmax(blank))
 
 
 def without_bar(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> PanelCandidate:
     """Cut a colour bar off that stands at the right end, close beside the frame."""
     box = candidate.box
-    room = round(_BAR_PLACE * box.width)
+    room = round(BAR_PLACE * box.width)
     full = (distance[box.top : box.bottom, box.right - room : box.right] >= LINE_CONTRAST).mean(axis=0) > _BAR
     columns = np.flatnonzero(full)
     if columns.size == 0 or columns[-1] < room - 3:
@@ -142,10 +104,34 @@ def without_bar(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> Panel
     runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
     if runs[-1].size < _BAR_WIDTH * box.width:
         return candidate
-    near = [run for run in runs if runs[-1][0] - run[-1] < _PAIR * box.width]
+    near = [run for run in runs if runs[-1][0] - run[-1] < PAIR * box.width]
     right = box.right - room + int(near[0][0])
     uprights = tuple(upright for upright in candidate.uprights if upright < right)
     return replace(candidate, box=replace(box, right=right), uprights=uprights)
+
+
+def ends_at_label(box: Box, distance: NDArray[np.uint8]) -> bool:
+    """Whether a label is centred below the right side, as that of a high-symmetry point is; a density has none there.
+
+    Args:
+        box: What lies inside a frame.
+        distance: ``[H, W]`` from ``contrast``.
+
+    Returns:
+        Whether text goes on on either side of the corner, and no farther on the right than a label.
+    """
+    height, width = distance.shape
+    reach, least = round(_LABEL[1] * width) + 4, max(3, round(_LABEL[2] * width))
+    left = max(0, box.right - reach)
+    ink = distance[box.bottom : box.bottom + round(_LABEL[0] * height), left : box.right + reach] >= LINE_CONTRAST
+    # The side and ticks of the frame come first, and the name of the axis last.
+    rows: NDArray[np.bool_] = np.append(ink.any(axis=1), (False, False))
+    begin = int(np.argmin(rows))
+    begin += int(np.argmax(rows[begin:]))
+    text: NDArray[np.bool_] = np.asarray(ink[begin : begin + int(np.argmin(rows[begin:]))].any(axis=0))
+    middle = box.right - left
+    before, after = (int(np.argmin(np.append(part, False))) for part in (text[:middle][::-1], text[middle:]))
+    return least <= after < reach - 2 and 2 * before + 2 >= after and before >= least
 
 
 def without_dos(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> PanelCandidate:
@@ -153,8 +139,10 @@ def without_dos(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> Panel
     box = candidate.box
     lines = [column - box.left for column in candidate.uprights]
     # A density close to zero, or the side of its own frame, runs close beside the side of the bands.
-    lines = [line for line in lines if lines[-1] - line < _PAIR * box.width]
-    if not lines or not _DOS_PLACE[0] * box.width <= lines[0] <= _DOS_PLACE[1] * box.width:
+    lines = [line for line in lines if lines[-1] - line < PAIR * box.width]
+    if not lines or not DOS_PLACE[0] * box.width <= lines[0] <= DOS_PLACE[1] * box.width:
+        return candidate
+    if ends_at_label(box, distance):
         return candidate
     inside = distance[box.top + 3 : box.bottom - 3, box.left : box.right]
     pixels, strokes = column_counts(inside, LINE_CONTRAST)
@@ -175,7 +163,7 @@ def without_dos(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> Panel
 
 def _is_thick(box: Box, lines: list[int], distance: NDArray[np.uint8]) -> bool:
     """Whether the last upright line is much thicker than the left side, as two sides of frames are that touch."""
-    room = min(box.left, round(_PAIR * box.width))
+    room = min(box.left, round(PAIR * box.width))
     profile = distance[box.top : box.bottom, box.left - room : box.right].mean(axis=0)
     left, last = profile[:room][::-1], profile[room + lines[0] :]
     return _thickness(last, lines[-1] - lines[0] + 3) > max(2.0, 1.6 * _thickness(left, 3))
@@ -200,7 +188,7 @@ def _is_dos(inside: NDArray[np.uint8], pixels: NDArray[np.int64], strokes: NDArr
     far = slice(split + 4 + round(0.75 * (strokes.size - split - 4)), None)
     before = inside[:, split - 6] >= LINE_CONTRAST
     after = inside[:, min(strokes.size - 1, split + 8)] >= LINE_CONTRAST
-    matched = (before & _wider(after, 3)).sum() + (after & _wider(before, 3)).sum()
+    matched = (before & wider(after, 3)).sum() + (after & wider(before, 3)).sum()
     going_on = matched / max(1, before.sum() + after.sum())
     filled = pixels[cell].mean() / max(1e-6, pixels[bands].mean())
     if going_on < 0.3 and filled > 1.8:
@@ -210,7 +198,7 @@ def _is_dos(inside: NDArray[np.uint8], pixels: NDArray[np.int64], strokes: NDArr
     return bool(fewer and (going_on < 0.9 or filled > 1.5))
 
 
-def _wider(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+def wider(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """``[n]`` the mask with its neighbours up to ``reach`` away."""
     wide: NDArray[np.bool_] = np.convolve(mask, np.ones(2 * reach + 1), mode="same") > 0
     return wide

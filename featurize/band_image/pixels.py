@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 _WHITE: Final = 255
 _DARK: Final = 24
+_LIGHTEST: Final = 220
+"""Ink with all channels above this may be letters for a dark page."""
+_LIGHT: Final = 170
+"""Where most ink is lighter than this it is for a dark page."""
+_DARKEST: Final = 110
+"""Ink with all channels below this may be letters for a light page."""
+_GREY: Final = 64
+"""Largest difference of two channels of ink of no colour."""
+_LETTERS: Final = 0.05
+"""Least part of the edges of all ink that letters and frames have."""
 _STRIP_ROWS: Final = 240
 _GLANCE: Final = 1024
 _ORIENTATION: Final = 0x0112
@@ -55,7 +65,7 @@ def to_rgb(picture: Image.Image, factor: int = 1) -> NDArray[np.uint8]:
         box = (0, top, picture.width, min(top + rows, picture.height))
         strip = picture if rows == picture.height else _like(picture.crop(box), picture)
         strip = _shallow(strip, highest) if deep else _opaque(strip, background)
-        strips.append(np.asarray(strip.reduce(factor) if factor > 1 else strip))
+        strips.append(_array(strip.reduce(factor) if factor > 1 else strip))
     rgb = strips[0] if len(strips) == 1 else np.concatenate(strips)
     turn = _TURNS.get(_orientation(picture))
     return rgb if turn is None else np.asarray(Image.fromarray(rgb).transpose(turn))
@@ -85,9 +95,15 @@ def _see_through(picture: Image.Image) -> bool:
     return "A" in picture.getbands() and picture.getchannel("A").getextrema() != (255, 255)
 
 
+def _array(picture: Image.Image) -> NDArray[np.uint8]:
+    """``[H, W, 3]`` pixels of RGB or opaque RGBA; numpy would ask Pillow to pack them several times."""
+    packed = np.frombuffer(picture.tobytes("raw", "RGB"), dtype=np.uint8)
+    return packed.reshape(picture.height, picture.width, 3)
+
+
 def _opaque(picture: Image.Image, background: int | None) -> Image.Image:
     if background is None:
-        return picture.convert("RGB")
+        return picture if picture.mode == "RGBA" else picture.convert("RGB")
     layers = picture.convert("RGBA")
     canvas = Image.new("RGB", picture.size, (background,) * 3)
     canvas.paste(layers, mask=layers.getchannel("A"))
@@ -98,8 +114,8 @@ def _background(picture: Image.Image) -> int:
     """Grey value of the background that a transparent picture was drawn for.
 
     If most of the picture is opaque, it brings its own background and the rest is to look alike. If little is, that is
-    ink: lines and letters of no colour tell, by their edges towards the transparent part, whether they are meant for a
-    light or a dark page.
+    ink: the lightest and the darkest lines and letters of no colour tell, by their edges towards the transparent part,
+    whether they are meant for a light or a dark page. Grey lines in between, which may be a grid's, tell nothing.
     """
     step = -(-max(picture.size) // _GLANCE)
     small = picture
@@ -111,9 +127,12 @@ def _background(picture: Image.Image) -> int:
     if solid.mean() > 0.5:
         return _WHITE if np.median(rgba[solid][:, :3]) >= 128 else _DARK
     edge = rgba[solid & ~_inside(solid)][:, :3]
-    n_light = np.count_nonzero(edge.min(axis=1) > 170)
-    n_dark = np.count_nonzero(edge.max(axis=1) < 85)
-    return _DARK if n_light > n_dark else _WHITE
+    lowest, highest = edge.min(axis=1), edge.max(axis=1)
+    n_light = int(np.count_nonzero(lowest > _LIGHTEST))
+    n_dark = int(np.count_nonzero((highest < _DARKEST) & (highest - lowest < _GREY)))
+    if n_light > max(n_dark, _LETTERS * len(edge)):
+        return _DARK
+    return _DARK if n_dark == 0 and np.count_nonzero(lowest > _LIGHT) > 0.5 * len(edge) else _WHITE
 
 
 def _inside(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,8 @@ from shc.featurize.band_image.codec import NO_STAMP, BadPicture, PictureSet, Sto
 from shc.featurize.band_image.listing import STAGE, list_pictures
 from shc.featurize.band_image.matching import match_pictures
 from shc.featurize.electronic.codec import decode
+from shc.featurize.electronic.picture import band_image
+from shc.featurize.electronic.record import BAND_RANGE
 from shc.featurize.elements import reduced_formula
 from shc.featurize.errors import Failure, ShcError
 from shc.featurize.structures import material_id, read_crystal
@@ -216,12 +218,13 @@ def featurize_with_pictures(
 
 
 def _styled(record: CrystalRecord, n: int) -> tuple[StoredPicture, ...]:
-    """Pictures of the computed bands in random styles that depend on the crystal alone."""
+    """The standard picture of the computed bands, then pictures in random styles that depend on the crystal alone."""
     from shc.featurize.band_image.style_pictures import styled_pictures  # noqa: PLC0415  matplotlib takes a second to load
 
-    seed = int(record.content_hash[:16], 16)
-    drawn = styled_pictures(decode(record.bands), seed, n)
-    return tuple(
+    bands, seed = decode(record.bands), int(record.content_hash[:16], 16)
+    standard = StoredPicture(band_image(bands), -BAND_RANGE, BAND_RANGE, 1.0, "standard", "styled")
+    styled = [
         StoredPicture.of(picture, str(number), "styled_scalar" if style.scalar else "styled")
-        for number, (picture, style) in enumerate(drawn)
-    )
+        for number, (picture, style) in enumerate(styled_pictures(bands, seed, n))
+    ]
+    return (standard, *styled)

@@ -26,6 +26,8 @@ _MAX_PATCHES: Final = 400
 """Of more patches than these, the largest are kept."""
 _FAINT: Final = 24
 """Contrast up to this is no ink: noise of compression."""
+_USUAL_INK: Final = 0.9
+"""Full ink is darker than this part of the ink."""
 _LINK_GAP: Final = 0.6
 """Largest gap within a line of text, in heights of its larger glyph."""
 _TITLE_GAP: Final = 0.4
@@ -73,12 +75,12 @@ def cut_strip(rgb: NDArray[np.uint8], panel: Box, side: Side, darkness: float) -
     if side == "right":
         first, last = ink.shape[1] - last, ink.shape[1] - first
     ink = ink[:, first:last]
-    dark = ink[ink > _FAINT]
+    dark = np.sort(ink[ink > _FAINT])
     if dark.size == 0:
         return None
-    full = float(np.quantile(dark, 0.9))
-    scaled = np.minimum(ink.astype(np.float32) / np.float32(full), np.float32(1.0))
-    return Strip(scaled, max(darkness, _FAINT / full), left + first, top)
+    full = float(dark[round(_USUAL_INK * (dark.size - 1))])
+    scaled = np.divide(ink, np.float32(full), dtype=np.float32)
+    return Strip(np.minimum(scaled, np.float32(1.0), out=scaled), max(darkness, _FAINT / full), left + first, top)
 
 
 def background(rgb: NDArray[np.uint8], step: int = 1) -> NDArray[np.uint8]:

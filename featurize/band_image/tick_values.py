@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _CLEAR: Final = -1.0
 """A number that agrees as well as this supports the scale."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Label:
     """A line of text beside the axis."""
 
@@ -37,7 +38,7 @@ class Label:
     """Height of its glyphs, pixels."""
     line: Line
 
-    @property
+    @cached_property
     def value(self) -> float | None:
         """The number that it most likely shows; 0 for the Fermi level; None if it is no number."""
         match = NUMBER.fullmatch(self.line.text)
@@ -230,17 +231,25 @@ def _score(
         best, lost = floor, False
         for text in _texts(abs(value)):
             signed = before + ("-" if value < 0.0 else plus if value > 0.0 else "") + text + after
-            score = label.line.likelihood(signed) - label.line.log_likelihood
+            score = _better(label.line, signed, 0.0, best)
             if score > best:
                 best, lost = score, False
             if value < 0.0:
-                score = label.line.likelihood(before + text + after) - label.line.log_likelihood + _LOST_MINUS
+                score = _better(label.line, before + text + after, _LOST_MINUS, best)
                 if score > best:
                     best, lost = score, True
         if value == 0.0:
-            best = max(best, label.line.likelihood(FERMI) - label.line.log_likelihood)
+            best = _better(label.line, FERMI, 0.0, best)
         memory[k, value] = (best, lost)
     return memory[k, value]
+
+
+def _better(line: Line, text: str, cost: float, best: float) -> float:
+    """Log probability of a text less that of the one that was read, plus a cost; the best so far if that is more."""
+    needed = best - cost + line.log_likelihood
+    if line.at_most(text) <= needed:
+        return best
+    return max(best, line.likelihood(text) - line.log_likelihood + cost)
 
 
 def _texts(value: float) -> Iterator[str]:

@@ -75,29 +75,35 @@ class PiecewiseLinear(nn.Module):
 
 
 class DescriptorEncoder(nn.Module):
-    """A trunk over all descriptors and the symmetry prompt, and tokens cut from it."""
+    """A trunk over all descriptors and other numbers, and tokens cut from it.
 
-    def __init__(self, config: ModelConfig, n_descriptors: int, n_prompt: int) -> None:
+    Args:
+        config: Sizes.
+        n_descriptors: D.
+        n_other: O, numbers that enter as they are: the symmetry prompt and whatever is known beside it.
+        hidden: Width of the trunk.
+    """
+
+    def __init__(self, config: ModelConfig, n_descriptors: int, n_other: int, hidden: int) -> None:
         super().__init__()
         self.encode = PiecewiseLinear(n_descriptors, config.descriptor_bins, config.descriptor_width)
         self.blank = config.input_dropout
         self.d_model = config.d_model
-        width = n_descriptors * config.descriptor_width + n_prompt
         self.trunk = nn.Sequential(
-            nn.Linear(width, config.hidden),
+            nn.Linear(n_descriptors * config.descriptor_width + n_other, hidden),
             nn.SiLU(),
             nn.Dropout(config.trunk_dropout),
-            nn.Linear(config.hidden, config.hidden),
+            nn.Linear(hidden, hidden),
             nn.SiLU(),
         )
-        self.tokens = nn.Linear(config.hidden, config.n_descriptor_tokens * config.d_model)
+        self.tokens = nn.Linear(hidden, config.n_descriptor_tokens * config.d_model)
 
-    def forward(self, descriptors: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, descriptors: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Condense the descriptors.
 
         Args:
             descriptors: ``[B, D]``.
-            prompt: ``[B, P]`` centred symmetry prompt.
+            other: ``[B, O]``.
 
         Returns:
             Trunk ``[B, hidden]`` and tokens ``[B, n_descriptor_tokens, d_model]``.
@@ -105,5 +111,5 @@ class DescriptorEncoder(nn.Module):
         encoded = self.encode(descriptors)
         if self.training and self.blank > 0:
             encoded = blank_out(encoded, 2, self.blank)
-        trunk: Tensor = self.trunk(torch.cat([encoded.flatten(1), prompt], dim=1))
+        trunk: Tensor = self.trunk(torch.cat([encoded.flatten(1), other], dim=1))
         return trunk, self.tokens(trunk).reshape(descriptors.shape[0], -1, self.d_model)

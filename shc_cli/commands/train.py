@@ -12,7 +12,6 @@ from shc.cli.run_config import write_run_yaml
 from shc.models.config import ModelConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from shc.models.member import EpochLog
     from shc.models.metrics import Scores
     from shc.models.training import TrainSummary
 
@@ -59,6 +58,10 @@ def train(
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", min=0.0, help="Highest learning rate.")
     ] = _DEFAULTS.learning_rate,
+    structure_only: Annotated[
+        bool,
+        typer.Option("--structure-only", help="A model that reads no bands and no pictures even if the file has some."),
+    ] = False,
     device: Annotated[Device, typer.Option("--device", help="Where to train.")] = Device.AUTO,
     workers: WorkersOption = None,
     overwrite: OverwriteOption = False,
@@ -69,7 +72,8 @@ def train(
 
     The folder receives the weights (model.safetensors, card.json), metrics.csv, learning_curve.png, run.yaml,
     splits.json, oof.csv and, if the split keeps rows for scoring, predictions.csv. The same command continues
-    a run that was stopped.
+    a run that was stopped. Bands and pictures that the feature file holds are read and learned from; the model
+    still predicts crystals without them.
     """
     from dataclasses import replace
 
@@ -84,12 +88,10 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
-    with Progress("train", members * epochs, quiet=quiet) as progress, StopRequest() as stop:
+    with Progress("train", quiet=quiet) as progress, StopRequest() as stop:
 
-        def count(_row: "EpochLog") -> None:
-            progress.advance()
-
-        def begin() -> None:
+        def begin(n_epochs: int) -> None:
+            progress.expect(n_epochs)
             # `overwrite` is left out: repeating a run must not start it afresh.
             kept = {name: value for name, value in ctx.params.items() if name != "overwrite"}
             write_run_yaml(output / "run.yaml", "train", kept)
@@ -106,8 +108,9 @@ def train(
             device=device,
             workers=workers,
             overwrite=overwrite,
+            structure_only=structure_only,
             on_start=begin,
-            on_epoch=count,
+            on_epoch=progress.advance,
             stop=stop,
         )
     if not quiet:
@@ -119,9 +122,10 @@ def _report(summary: "TrainSummary") -> None:
         say(f"{summary.n_without_label} crystals without a label were left out")
     if summary.n_without_features:
         say(f"{summary.n_without_features} labels have no crystal in the feature file")
-    say(_line("out of fold, one member a crystal", summary.out_of_fold))
-    if summary.test is not None:
-        say(_line("test rows, never trained on", summary.test))
+    for name, scores in summary.out_of_fold.items():
+        say(_line(f"out of fold, one member a crystal, {name}", scores))
+    for name, scores in summary.test.items():
+        say(_line(f"test rows, never trained on, {name}", scores))
     if summary.learning_curve is None:
         say("no learning curve was drawn: pip install matplotlib")
     say(f"model written to {summary.output}")

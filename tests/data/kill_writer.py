@@ -39,6 +39,7 @@ def record(number: int, version: int) -> CrystalRecord:
         neighbour_atom=np.full((n_nodes, 12), number, dtype=np.int32),
         neighbour_shift=np.zeros((n_nodes, 12, 3), dtype=np.int16),
         neighbour_distance=np.full((n_nodes, 12), number, dtype=np.float32),
+        standard_rotation=np.full((3, 3), version, dtype=np.float32),
         symmetry_prompt=np.full(7, number, dtype=np.float32),
         descriptors=np.full(9, version, dtype=np.float32),
         content_hash=f"{version:064x}",

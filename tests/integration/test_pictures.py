@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +141,8 @@ class _Reader(Predictor):
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("source", ["cifs", "features.h5", None])
 def test_a_model_that_reads_pictures_gets_them(monkeypatch: pytest.MonkeyPatch, source: str | None) -> None:
-    ensemble = TINY["tiny_ensemble"](max(span.stop for _, span in PROMPT_FIELDS), len(descriptor_names()))
-    ensemble.card = replace(ensemble.card, reads_pictures=True)
-    save_ensemble(Path("model"), ensemble)
+    sizes = max(span.stop for _, span in PROMPT_FIELDS), len(descriptor_names())
+    save_ensemble(Path("model"), TINY["tiny_ensemble"](*sizes, model=TINY["FUSED"]))
     monkeypatch.setattr("shc.models.inference.Predictor", _Reader)
     _Reader.given = {}
     if source != "cifs":

@@ -36,9 +36,9 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_five_commands(folder: Path) -> None:
-    lines = [line for line in blocks("Five commands", "bash")[0].splitlines() if line]
-    assert len(lines) == 5
+def test_the_six_commands(folder: Path) -> None:
+    lines = [line for line in blocks("Six commands", "bash")[0].splitlines() if line]
+    assert len(lines) == 6
     outputs = []
     for line in lines:
         result = run(shlex.split(line, comments=True), folder)
@@ -47,10 +47,14 @@ def test_the_five_commands(folder: Path) -> None:
     rows = outputs[0].splitlines()
     assert rows[0].startswith("# unit: (hbar/e) S/cm")
     assert len(rows) == 2 + len(list((ROOT / "examples").glob("*.cif")))
+    assert all(",structure," in row for row in rows[2:])
+    with_bands = outputs[1].splitlines()
+    assert [row.split(",")[0] for row in with_bands] == [row.split(",")[0] for row in rows]
+    assert all(",structure+curves," in row for row in with_bands[2:])
     assert (folder / "features.h5").is_file()
-    assert "Pmn2_1" in outputs[2] or "P m n 21" in outputs[2]
+    assert "Pmn2_1" in outputs[3] or "P m n 21" in outputs[3]
     assert (folder / "bands" / "WTe2.png").is_file()
-    assert outputs[4].splitlines()[1].startswith("bands/WTe2.png,,1.000,-3.000,3.000,")
+    assert outputs[5].splitlines()[1].startswith("bands/WTe2.png,,1.000,-3.000,3.000,")
 
 
 def test_the_python_block(folder: Path) -> None:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shc.models.config import ModelConfig, TrainConfig
-    from shc.models.member import EpochLog
 
 SCRIPT = Path(__file__).parents[1] / "data" / "run_train.py"
 TINY: ModelConfig = runpy.run_path(str(SCRIPT))["TINY"]
@@ -87,7 +86,7 @@ def run(
     workers: int = 1,
     split: bool = True,
     overwrite: bool = False,
-    on_epoch: Callable[[EpochLog], None] | None = None,
+    on_epoch: Callable[[], None] | None = None,
     stop: StopRequest | None = None,
 ) -> TrainSummary:
     return train(
@@ -183,18 +182,15 @@ def test_labels_of_test_rows_change_nothing_but_scores(whole: TrainSummary, fold
     other = run(folder, tmp_path / "run", labels=tmp_path / "labels.csv")
     ours, theirs = (load_tensors(o / "model.safetensors")[0] for o in (whole.output, other.output))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert whole.test is not None
-    assert other.test is not None
-    assert other.test.mae != whole.test.mae
+    assert other.test["structure"].mae != whole.test["structure"].mae
 
 
 def test_five_epochs_and_five_are_ten(whole: TrainSummary, folder: Path, tmp_path: Path) -> None:
     for _ in range(3):
-        stop = StopRequest()
-        seen: list[EpochLog] = []
+        stop, seen = StopRequest(), list[int]()
 
-        def after_five(row: EpochLog, seen: list[EpochLog] = seen, stop: StopRequest = stop) -> None:
-            seen.append(row)
+        def after_five(seen: list[int] = seen, stop: StopRequest = stop) -> None:
+            seen.append(len(seen))
             if len(seen) == 5:
                 stop.request("test")
 
@@ -234,12 +230,13 @@ def test_a_run_of_two_processes_that_was_signalled_goes_on(
 
 def test_a_finished_run_is_not_scored_again(whole: TrainSummary, folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (whole.output / "card.json", whole.output / "predictions.csv")}
-    epochs: list[EpochLog] = []
-    again = run(folder, whole.output, on_epoch=epochs.append)
+    epochs: list[None] = []
+    again = run(folder, whole.output, on_epoch=lambda: epochs.append(None))
     assert epochs == []
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert again.test == pytest.approx(whole.test)
-    assert again.out_of_fold == pytest.approx(whole.out_of_fold)
+    for ours, theirs in ((again.test, whole.test), (again.out_of_fold, whole.out_of_fold)):
+        assert ours.keys() == theirs.keys() == {"structure"}
+        assert ours["structure"] == pytest.approx(theirs["structure"])
 
 
 def test_other_settings_need_another_folder(whole: TrainSummary, folder: Path, tmp_path: Path) -> None:
@@ -253,7 +250,7 @@ def test_other_settings_need_another_folder(whole: TrainSummary, folder: Path, t
     assert run(folder, own, short).n_test == N_TEST
     (own / "notes.txt").write_text("mine")
     fresh = run(folder, own, replace(short, seed=1), split=False, overwrite=True)
-    assert (fresh.resumed, fresh.test, fresh.n_train) == (False, None, N_CRYSTALS)
+    assert (fresh.resumed, fresh.test, fresh.n_train) == (False, {}, N_CRYSTALS)
     assert (own / "notes.txt").exists()
     assert not (own / "predictions.csv").exists()
 
@@ -266,7 +263,7 @@ def test_early_stopping(folder: Path, tmp_path: Path) -> None:
 
 def test_a_single_member_holds_a_share_out(folder: Path, tmp_path: Path) -> None:
     summary = run(folder, tmp_path / "run", replace(CONFIG, n_members=1, held_out=0.1, epochs=2))
-    assert 4 <= summary.out_of_fold.n <= 10
+    assert 4 <= summary.out_of_fold["structure"].n <= 10
 
 
 def test_members_hold_out_no_more_than_the_share(folder: Path, tmp_path: Path) -> None:
@@ -274,7 +271,7 @@ def test_members_hold_out_no_more_than_the_share(folder: Path, tmp_path: Path) -
     held = Counter(row["member"] for row in table(summary.output / "oof.csv"))
     assert set(held) == {"0", "1"}
     assert all(10 <= n <= 14 for n in held.values()), "a fifth of 60 rows, up to the size of a chemical system"
-    assert summary.out_of_fold.n == sum(held.values())
+    assert summary.out_of_fold["structure"].n == sum(held.values())
 
 
 def test_a_common_part_moves_intervals_and_nothing_else(
@@ -331,7 +328,7 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert result.stdout == ""
     assert "out of fold" in result.stderr
-    assert f"test rows, never trained on: n {N_CRYSTALS // 3}" in result.stderr
+    assert f"test rows, never trained on, structure: n {N_CRYSTALS // 3}" in result.stderr
     section = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["train"]
     assert (section["fold"], section["split"], section["members"]) == (1, "cv", 2)
     again = shc("train", "--config", tmp_path / "run" / "run.yaml", "--quiet")
@@ -394,11 +391,11 @@ def test_the_accuracy_benchmark_scores_a_model(whole: TrainSummary, folder: Path
     options += ["--splits", folder / "splits.json", "--model", whole.output, "--plot", tmp_path / "parity.png"]
     done = accuracy(*options, "--coverage")
     assert done.returncode == 0, done.stderr
-    assert whole.test is not None
+    score = whole.test["structure"]
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("all "))
-    assert row[1:4] == [str(N_TEST), f"{whole.test.r2:.3f}", f"{whole.test.mae:.1f}"]
+    assert row[1:4] == [str(N_TEST), f"{score.r2:.3f}", f"{score.mae:.1f}"]
     assert "20 random halves" in done.stdout
-    assert (tmp_path / "parity.png").exists()
+    assert (tmp_path / "parity_structure.png").exists()
     other = accuracy(*options, "--split", "cv", "--fold", "1")
     assert other.returncode == 1
     assert "trained on split random" in other.stderr

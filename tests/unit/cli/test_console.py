@@ -59,6 +59,22 @@ def test_progress_counts_jumps_over_several_steps_once(capsys: pytest.CaptureFix
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def test_progress_may_learn_the_number_of_items_late(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("read", every=2) as progress:
+        progress.expect(3)
+        progress.advance(3)
+    assert capsys.readouterr().err.startswith("read: 3/3 (")
+
+
+def test_the_bar_learns_the_number_of_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with Progress("read") as progress:
+        progress.expect(5)
+        progress.advance(2)
+    assert "2/5" in screen.getvalue()
+
+
 def test_quiet_progress_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("read", 3, quiet=True, every=1) as progress:
         progress.advance(3)

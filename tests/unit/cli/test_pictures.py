@@ -174,13 +174,14 @@ def test_computed_bands_pictures_and_styles_go_together(monkeypatch: pytest.Monk
     command = ("featurize", "cifs", "--bands", "auto", "--bands", "imgs", "--styles", "2")
     result = run(*command)
     assert result.exit_code == 0, result.stderr
-    assert "8 pictures stored, 1 cannot be used" in result.stderr
+    assert "11 pictures stored, 1 cannot be used" in result.stderr
     file = FeatureFile.open("features.h5")
     assert None not in file.bands(slice(None))
+    drawn = [("standard", "styled"), ("0", "styled"), ("1", "styled_scalar")]
     kinds = [[(p.source, p.kind) for p in found] for found in file.pictures(slice(2))]
     assert kinds == [
-        [("Au.png", "file"), ("0", "styled"), ("1", "styled_scalar")],
-        [("0", "styled"), ("1", "styled_scalar")],
+        [("Au.png", "file"), *drawn],
+        drawn,
     ]
     assert (file.header.config.bands, file.header.config.styles) == ("auto", 2)
     # The seed depends on the crystal alone.

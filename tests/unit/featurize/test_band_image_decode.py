@@ -150,6 +150,18 @@ def test_a_transparent_figure_is_put_where_its_ink_is_seen(
     assert rgb[20, 8].tolist() == [ink] * 3
 
 
+@pytest.mark.parametrize(("ink", "grid", "light"), [(0, 190, True), (255, 130, False), (40, 235, True)])
+def test_letters_and_not_a_grid_tell_where_a_transparent_figure_is_put(
+    ink: int, grid: int, light: bool, tmp_path: Path
+) -> None:
+    picture = transparent(ink)
+    draw = ImageDraw.Draw(picture)
+    for column in range(30, 90, 6):
+        draw.line((column, 10, column, 20 if grid > 220 else 70), (grid,) * 3 + (255,))
+    rgb = read_picture(saved(tmp_path / "a.png", picture))
+    assert bool(rgb[2, 2].min() > 200) is light
+
+
 def test_transparency_of_palettes_greys_and_colours(tmp_path: Path) -> None:
     palette = figure().quantize(8)
     paper = palette.getpixel((0, 0))

@@ -74,6 +74,13 @@ def test_what_was_read_is_likelier_than_other_texts() -> None:
     assert line.log_probability.shape[1] == 1 + len(GLYPHS)
 
 
+def test_the_bound_of_a_likelihood_holds() -> None:
+    line = read("-2.5", ImageFont.load_default(20))
+    texts = ("-2.5", "2.5", "-25", "-2.6", "#", "", "EF", "-2.55", "88888")
+    assert all(line.likelihood(text) <= line.at_most(text) for text in texts)
+    assert line.at_most("88888") < line.log_likelihood - 2.0
+
+
 def test_reading_does_not_depend_on_the_other_lines() -> None:
     canvas = Image.new("L", (200, 120))
     pen = ImageDraw.Draw(canvas)
@@ -87,7 +94,9 @@ def test_reading_does_not_depend_on_the_other_lines() -> None:
         boxes.append((box[0], box[1] + top, box[2], box[3] + top))
     together = read_lines(ink, boxes)
     for line, box in zip(together, boxes, strict=True):
-        assert line.text == read_lines(ink, [box])[0].text
+        alone = read_lines(ink, [box])[0]
+        assert line.text == alone.text
+        np.testing.assert_allclose(line.log_probability, alone.log_probability, atol=1e-4)
     assert read_lines(ink, []) == []
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from shc.featurize.band_image.panel import FULL_FRAME, choose_panel, find_panels
+from shc.featurize.band_image.panel_open import without_text
+from shc.featurize.band_image.panel_split import ends_at_label
 from shc.featurize.band_image.types import Box
 
 if TYPE_CHECKING:
@@ -215,6 +217,151 @@ def test_insets_and_colour_bars_are_no_panels() -> None:
     panel, reasons = choose_panel(find_panels(rgb))
     assert panel.box == BOX
     assert reasons == ()
+
+
+def test_ticks_across_the_gap_do_not_join_two_frames() -> None:
+    rgb = _page()
+    beside = Box(510, 40, 656, 340)
+    _frame(rgb, BOX)
+    _frame(rgb, beside)
+    for row in range(BOX.top - 2, BOX.bottom + 2, 60):
+        rgb[row : row + 2, BOX.right : beside.left] = 0
+    for column in (220, 360):
+        rgb[BOX.top : BOX.bottom, column : column + 1] = 0
+    _bands(rgb, BOX)
+    for row in range(beside.top, beside.bottom):
+        rgb[row, beside.left + int(60 + 40 * np.sin(row / 30.0))] = 0
+    assert _is_near(_found(rgb), BOX)
+
+
+def test_a_narrow_colour_bar_behind_a_gap_is_left_out() -> None:
+    rgb = _page()
+    _frame(rgb, BOX)
+    _frame(rgb, Box(506, 40, 510, 340), ink=60)
+    rgb[40:340, 506:510] = np.linspace(60, 200, 300)[:, None, None].astype(np.uint8)
+    _bands(rgb, BOX)
+    assert _is_near(_found(rgb), BOX)
+
+
+def test_close_upright_lines_that_bands_cross_are_no_sides() -> None:
+    rgb = _page()
+    _frame(rgb, BOX)
+    for column in (180, 400, 410):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    _bands(rgb, BOX)
+    assert _found(rgb) == BOX
+
+
+def test_ticks_darker_than_the_frame_do_not_hide_its_corner() -> None:
+    rgb = _page()
+    _frame(rgb, BOX, ink=120)
+    for row in (BOX.top - 2, BOX.bottom):
+        rgb[row : row + 2, BOX.left - 30 : BOX.left] = 0
+    for column in (150, 300, 420):
+        rgb[BOX.top : BOX.bottom, column : column + 1] = 120
+    _bands(rgb, BOX)
+    assert _found(rgb) == BOX
+
+
+def test_a_legend_beside_a_tinted_panel_is_left_out() -> None:
+    tint = (229, 236, 246)
+    rgb = _page()
+    rgb[BOX.top : BOX.bottom, BOX.left : BOX.right] = tint
+    rgb[BOX.top : 140, BOX.right + 4 : 600] = tint
+    _bands(rgb, BOX)
+    assert _is_near(_found(rgb), BOX)
+
+
+def test_bands_without_a_frame_end_before_the_frame_beside() -> None:
+    rgb = _page()
+    beside = Box(512, 40, 660, 340)
+    _frame(rgb, beside)
+    for column in (BOX.left, 220, 360, BOX.right - 2):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    for row in (100, 180, 260):
+        rgb[row, BOX.left : BOX.right] = 0
+    _bands(rgb, BOX)
+    for row in range(beside.top, beside.bottom):
+        rgb[row, beside.left + int(60 + 40 * np.sin(row / 30.0))] = 0
+    assert _is_near(_found(rgb), BOX, 4)
+
+
+def test_two_panels_without_frames_are_parted() -> None:
+    rgb = _page()
+    boxes = Box(60, 40, 360, 340), Box(420, 40, 720, 340)
+    for box in boxes:
+        for column in np.linspace(box.left, box.right - 2, 4).astype(int):
+            rgb[box.top : box.bottom, column : column + 2] = 0
+        _bands(rgb, box)
+    panel, reasons = choose_panel(find_panels(rgb))
+    assert _is_near(panel.box, boxes[0], 4)
+    assert any("another panel" in reason for reason in reasons)
+
+
+def test_level_bands_do_not_shorten_a_panel_with_two_sides() -> None:
+    rgb = _page()
+    _frame(rgb, BOX, "lb")
+    for row in range(260, BOX.bottom - 8, 12):
+        rgb[row : row + 2, BOX.left + 18 : BOX.right - 18] = (30, 120, 180)
+    assert _is_near(_found(rgb), BOX)
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_a_label_at_the_corner_shows_that_the_path_goes_on(*, label: bool) -> None:
+    rgb = _page()
+    _frame(rgb, BOX)
+    cut = Box(BOX.left, BOX.top, 390, BOX.bottom)
+    for column in (390, 398):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    _bands(rgb, cut)
+    for row in range(BOX.top, BOX.bottom):
+        rgb[row, 430 + int(20 * np.sin(row / 30.0))] = (200, 40, 40)
+    for column in (BOX.left, cut.right, *([BOX.right] if label else [])):
+        rgb[BOX.bottom + 10 : BOX.bottom + 22, column - 6 : column + 8] = 0
+    assert _is_near(_found(rgb), BOX if label else cut)
+
+
+def _woven(box: Box) -> NDArray[np.uint8]:
+    """Distances from the background with as much ink everywhere in a box."""
+    distance = np.zeros((400, 800), np.uint8)
+    distance[box.top : box.bottom : 6, box.left : box.right] = 200
+    distance[box.top : box.bottom, box.left : box.right : 4] = 200
+    return distance
+
+
+@pytest.mark.parametrize("below", [0, 1, 30])
+def test_no_label_at_the_corner_of_a_figure_cut_off_below(below: int) -> None:
+    assert not ends_at_label(BOX, np.full((BOX.bottom + below, 800), 200, np.uint8))
+    assert not ends_at_label(BOX, np.zeros((BOX.bottom + below, 800), np.uint8))
+
+
+def test_bands_that_go_on_above_and_at_the_right_belong_to_the_panel() -> None:
+    part = Box(BOX.left, BOX.top + 20, BOX.right - 20, BOX.bottom)
+    assert _is_near(without_text(part, _woven(BOX), above=False), BOX)
+
+
+def test_a_legend_that_touches_bands_without_a_frame_is_left_out() -> None:
+    distance = _woven(BOX)
+    distance[BOX.top : BOX.bottom, BOX.right - 2 : BOX.right] = 200
+    for row in (60, 118):
+        distance[row : row + 2, BOX.right + 2 : BOX.right + 120] = 200
+    part = Box(BOX.left, BOX.top, BOX.right - 2, BOX.bottom)
+    assert _is_near(without_text(part, distance, above=False), BOX)
+
+
+def test_ticks_that_touch_bands_without_a_frame_are_left_out() -> None:
+    distance = _woven(BOX)
+    for row in range(BOX.top, BOX.bottom, 70):
+        distance[row : row + 3, BOX.left - 30 : BOX.left] = 200
+    whole = Box(BOX.left - 30, BOX.top, BOX.right, BOX.bottom)
+    assert _is_near(without_text(whole, distance, above=False), BOX)
+
+
+def test_lines_among_bands_are_no_frame() -> None:
+    rgb = _page()
+    _bands(rgb, BOX, n=70)
+    _frame(rgb, Box(200, 120, 440, 300))
+    assert _is_near(_found(rgb), BOX, 8)
 
 
 def test_an_empty_page_has_no_panel() -> None:

@@ -91,6 +91,8 @@ def test_a_record_holds_the_crystal(tmp_path: Path) -> None:
     step = record.frac[record.neighbour_atom] + record.neighbour_shift - record.frac[: len(record.neighbour_atom), None]
     lengths = np.linalg.norm(step @ record.lattice, axis=2)
     np.testing.assert_allclose(lengths, record.neighbour_distance, rtol=1e-6)
+    np.testing.assert_allclose(record.standard_rotation @ record.standard_rotation.T, np.eye(3), atol=1e-6)
+    assert record.standard_rotation.dtype == np.float32
     header = current_header(CONFIG)
     assert record.symmetry_prompt.shape == (header.prompt_fields[-1][2],)
     assert record.descriptors.shape == (len(header.descriptor_names),)
@@ -177,6 +179,7 @@ def test_run_again_skips_redoes_and_adds(cifs: Path, tmp_path: Path) -> None:
     assert seen[-1] == Progress(12, 0, 1)
     assert [row["path"] for row in rows_of(summary.failures)] == [str(cifs / "bad.cif")]
     assert FeatureFile.open(output).header.differences(current_header(CONFIG)) == []
+    assert FeatureFile.open(output).load_all().standard_rotation is not None
 
     before = output.stat().st_mtime_ns
     again = featurize_sources([str(cifs)], output, CONFIG)

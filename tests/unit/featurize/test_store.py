@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-from shc.featurize.config import FeaturizeConfig
+from shc.featurize.config import BANDS_AUTO, FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.store import SCHEMA_VERSION, FeatureBatch, FeatureFile, FeatureHeader, part_path
-from shc.featurize.store_columns import ALL_COLUMNS
+from shc.featurize.store_columns import ALL_COLUMNS, FRAME_COLUMNS
 from shc.featurize.store_merge import merge_feature_files
 from shc.featurize.store_writer import FeatureWriter
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from shc.featurize.types import CrystalRecord
     from tests.conftest import RecordFactory
 
-FOSSIL = Path(__file__).parents[2] / "data" / "features_v1.h5"
+DATA = Path(__file__).parents[2] / "data"
+FOSSIL = DATA / "features_v1.h5"
 
 
 def header(config: FeaturizeConfig | None = None) -> FeatureHeader:
@@ -37,11 +38,19 @@ def header(config: FeaturizeConfig | None = None) -> FeatureHeader:
         prompt_fields=(("space_group", 0, 3), ("counts", 3, 7)),
         descriptor_version=1,
         descriptor_names=tuple(f"descriptor_{i}" for i in range(9)),
+        frame_version=1,
     )
 
 
-def write(path: Path, records: Sequence[CrystalRecord], *, batch: int = 7) -> Path:
-    with FeatureWriter(path, header()) as writer:
+def frameless() -> FeatureHeader:
+    """As in files of schema versions 1 to 3."""
+    return replace(header(), frame_version=0)
+
+
+def write(
+    path: Path, records: Sequence[CrystalRecord], *, batch: int = 7, of: Callable[[], FeatureHeader] = header
+) -> Path:
+    with FeatureWriter(path, of()) as writer:
         for start in range(0, len(records), batch):
             writer.append(records[start : start + batch])
         return writer.finish()
@@ -52,16 +61,19 @@ def some(make: RecordFactory, n: int, first: int = 0, **options: int) -> list[Cr
     return [make(f"é-{i}", n_atoms=1 + i % 9, n_nodes=1 + i % 5 % (1 + i % 9), **options) for i in numbers]
 
 
-def assert_holds(batch: FeatureBatch, records: Sequence[CrystalRecord]) -> None:
+def assert_holds(batch: FeatureBatch, records: Sequence[CrystalRecord], *, frames: bool = True) -> None:
     assert batch.material_id == [r.material_id for r in records]
     assert batch.formula == [r.formula for r in records]
     assert batch.content_hash == [r.content_hash for r in records]
     assert len(batch) == len(records)
+    assert (batch.standard_rotation is not None) == frames
+    of_crystal = ["space_group_number", "lattice", "symmetry_prompt", "descriptors"]
+    of_crystal += ["standard_rotation"] * frames
     for b, record in enumerate(records):
         atoms = slice(batch.atom_offsets[b], batch.atom_offsets[b + 1])
         nodes = slice(batch.node_offsets[b], batch.node_offsets[b + 1])
         for name, rows in (
-            *((n, b) for n in ("space_group_number", "lattice", "symmetry_prompt", "descriptors")),
+            *((n, b) for n in of_crystal),
             *((n, atoms) for n in ("atomic_number", "frac", "orbit")),
             *((n, nodes) for n in ("neighbour_atom", "neighbour_shift", "neighbour_distance")),
         ):
@@ -84,7 +96,7 @@ def test_file_holds_what_was_written_and_says_what_it_is(tmp_path: Path, record_
     assert file.header.tool_version
     assert file.header.created.endswith("+00:00")
     with h5py.File(path) as h5:
-        for column in ALL_COLUMNS:
+        for column in (*ALL_COLUMNS, *FRAME_COLUMNS):
             assert h5[column.path].attrs["unit"] == column.unit
             assert h5[column.path].chunks is None
         assert h5["crystal/material_id"].asstr()[3] == "é-3"
@@ -120,7 +132,7 @@ def repack(source: Path, target: Path) -> Path:
     """What `h5repack -f GZIP=1` does."""
     with h5py.File(source) as old, h5py.File(target, "w") as new:
         new.attrs.update(old.attrs)
-        for column in ALL_COLUMNS:
+        for column in (*ALL_COLUMNS, *FRAME_COLUMNS):
             new.create_dataset(column.path, data=old[column.path], chunks=True, compression="gzip")
     return target
 
@@ -258,6 +270,7 @@ CHANGES: list[dict[str, Any]] = [
     {"prompt_fields": (("space_group", 0, 7),)},
     {"descriptor_version": 2},
     {"descriptor_names": tuple("abcdefghi")},
+    {"frame_version": 2},
     {"bands_version": 1},
 ]
 
@@ -339,6 +352,11 @@ def group_for_dataset(path: Path) -> None:
         file.create_group("atom/frac")
 
 
+def lost_frames(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["crystal/standard_rotation"]
+
+
 def wrong_type(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         values = file["atom/frac"][...]
@@ -368,6 +386,7 @@ WRECKS: list[tuple[Callable[[Path], None], str]] = [
     (newer_parameters, "colour"),
     (bad_header, "header cannot be read"),
     (lost_dataset, "frac"),
+    (lost_frames, "standard_rotation"),
     (group_for_dataset, "atom/frac is no dataset"),
     (wrong_type, "atom/frac has type float32"),
     (short_dataset, "atom/frac has the wrong length"),
@@ -433,22 +452,88 @@ def test_merge_refuses_what_does_not_fit(tmp_path: Path, record_factory: RecordF
 
 def test_files_of_the_first_version_stay_readable(record_factory: RecordFactory) -> None:
     file = FeatureFile.open(FOSSIL)
-    assert_holds(file.load_all(), some(record_factory, 12))
+    assert_holds(file.load_all(), some(record_factory, 12), frames=False)
     assert file.header.config == FeaturizeConfig()
     assert file.header.prompt_fields == (("space_group", 0, 3), ("counts", 3, 7))
     assert file.header.tool_version == "0.1.0"
+    assert file.header.frame_version == 0
     assert file.header.bands_version == 0
     assert file.bands(slice(2)) == [None, None]
 
 
-def test_a_file_of_the_first_version_can_be_extended(tmp_path: Path, record_factory: RecordFactory) -> None:
+def test_a_file_of_the_first_version_is_extended_without_frames(tmp_path: Path, record_factory: RecordFactory) -> None:
     path = tmp_path / "f.h5"
     shutil.copy(FOSSIL, path)
-    write(path, some(record_factory, 3, first=12))
-    assert_holds(FeatureFile.open(path).load_all(), some(record_factory, 15))
+    write(path, some(record_factory, 3, first=12), of=frameless)
+    assert_holds(FeatureFile.open(path).load_all(), some(record_factory, 15), frames=False)
     with h5py.File(path) as h5:
         assert h5.attrs["schema_version"] == SCHEMA_VERSION
 
 
+def test_frames_and_no_frames_do_not_mix(tmp_path: Path, record_factory: RecordFactory) -> None:
+    """Crystals without a frame among others would only be found out in training."""
+    path = tmp_path / "f.h5"
+    shutil.copy(FOSSIL, path)
+    before = path.read_bytes()
+    with pytest.raises(ShcError, match=r"f\.h5 was written with other parameters \(frame_version: 0 and 1\)") as caught:
+        FeatureWriter(path, header())
+    assert caught.value.exit_code == ExitCode.BAD_FILE
+    assert "--overwrite" in caught.value.hint
+    other = write(tmp_path / "other.h5", some(record_factory, 3, first=12))
+    with pytest.raises(ShcError, match=r"cannot be joined \(frame_version: 0 and 1\)") as caught:
+        merge_feature_files([path, other], tmp_path / "all.h5")
+    assert caught.value.exit_code == ExitCode.BAD_FILE
+    assert path.read_bytes() == before
+    merge_feature_files([path], tmp_path / "all.h5")
+    assert_holds(FeatureFile.open(tmp_path / "all.h5").load_all(), some(record_factory, 12), frames=False)
+    with FeatureWriter(path, header(), overwrite=True) as writer:
+        writer.append(some(record_factory, 12))
+        writer.finish()
+    assert_holds(FeatureFile.open(path).load_all(), some(record_factory, 12))
+
+
+def test_an_unfinished_run_of_an_older_version_is_not_gone_on_with(
+    tmp_path: Path, record_factory: RecordFactory
+) -> None:
+    path = tmp_path / "f.h5"
+    with FeatureWriter(path, frameless()) as writer:
+        writer.append(some(record_factory, 3))
+    with pytest.raises(ShcError, match=r"f\.h5\.part .*frame_version: 0 and 1") as caught:
+        FeatureWriter(path, header())
+    assert caught.value.exit_code == ExitCode.BAD_FILE
+    write(path, some(record_factory, 3), of=frameless)
+    assert len(FeatureFile.open(path)) == 3
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_older_files_have_no_frames(version: int) -> None:
+    file = FeatureFile.open(DATA / f"features_v{version}.h5")
+    assert file.header.frame_version == 0
+    assert file.load_all().standard_rotation is None
+
+
+def test_files_of_the_fourth_version_stay_readable() -> None:
+    file = FeatureFile.open(DATA / "features_v4.h5")
+    assert file.material_ids == ["Pt", "Bi2Te3", "WTe2"]
+    assert file.header.config == FeaturizeConfig(bands=BANDS_AUTO, bands_budget=2.0, pictures=True)
+    header = file.header
+    assert (header.frame_version, header.bands_version, header.pictures_version) == (1, 1, 1)
+    rotations = file.load_all().standard_rotation
+    assert rotations is not None
+    assert rotations.dtype == np.float32
+    half = np.sqrt(0.75)
+    expected = [
+        [[0, 1, 0], [1, 0, 0], [0, 0, -1]],
+        [[-0.5, half, 0], [half, 0.5, 0], [0, 0, -1]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    ]
+    np.testing.assert_allclose(rotations, expected, atol=1e-6)
+    assert [record is None for record in file.bands(slice(None))] == [False, True, True]
+    [(picture,), *others] = file.pictures(slice(None))
+    assert others == [(), ()]
+    assert (picture.source, picture.kind, picture.e_min_ev, picture.e_max_ev) == ("Pt.png", "file", -3.0, 3.0)
+
+
 def test_batch_fields_are_the_columns_of_the_file() -> None:
-    assert {field.name for field in fields(FeatureBatch)} - {"pictures"} == {column.name for column in ALL_COLUMNS}
+    columns = {column.name for column in (*ALL_COLUMNS, *FRAME_COLUMNS)}
+    assert {field.name for field in fields(FeatureBatch)} - {"pictures"} == columns

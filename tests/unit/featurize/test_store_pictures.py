@@ -87,7 +87,9 @@ def test_the_file_says_what_it_holds(tmp_path: Path, record_factory: RecordFacto
         assert (h5.attrs["schema_version"], h5.attrs["pictures_version"]) == (SCHEMA_VERSION, 1)
         assert "bands" not in h5
     file = FeatureFile.open(path)
-    assert list(file.picture_stamps()) == [bytes([i]) * 32 if i % 3 else NO_STAMP for i in range(9)]
+    assert [c.stamp for c in file.picture_counts(slice(None))] == [
+        bytes([i]) * 32 if i % 3 else NO_STAMP for i in range(9)
+    ]
     assert file.formulas == [record.formula for record in records]
 
 
@@ -98,7 +100,7 @@ def test_a_file_without_pictures_has_no_place_for_them(tmp_path: Path, record_fa
         assert "pictures_offsets" not in h5["crystal"]
     file = FeatureFile.open(path)
     assert file.pictures(slice(None)) == [()] * 4
-    assert list(file.picture_stamps()) == [NO_STAMP] * 4
+    assert [c.stamp for c in file.picture_counts(slice(None))] == [NO_STAMP] * 4
 
 
 def test_pictures_and_bands_lie_side_by_side(tmp_path: Path, record_factory: RecordFactory) -> None:
@@ -170,7 +172,7 @@ def test_damage_to_the_pictures_is_told(tmp_path: Path, record_factory: RecordFa
     with h5py.File(path, "r+") as h5:
         h5["pictures/packed"][0] = 0
     with pytest.raises(ShcError, match=re.escape(f"{path}: stored pictures are damaged")):
-        list(FeatureFile.open(path).picture_stamps())
+        list(FeatureFile.open(path).picture_counts(slice(None)))
     with pytest.raises(ShcError, match="damaged"):
         FeatureWriter(path, HEADER)
     with h5py.File(path, "r+") as h5:
@@ -203,6 +205,6 @@ def test_files_of_the_third_version_stay_readable() -> None:
     )
     np.testing.assert_array_equal(platinum[0].image[0, ::-1], platinum[1].image[0])
     assert float(arsenide[0].image[0, 40, 50:60].sum()) == pytest.approx(1.6666667)
-    assert list(file.picture_stamps()) == [bytes(range(32)), bytes(range(32, 64)), NO_STAMP]
+    assert [c.stamp for c in file.picture_counts(slice(None))] == [bytes(range(32)), bytes(range(32, 64)), NO_STAMP]
     bands = file.bands(slice(None))
     assert [record is None for record in bands] == [False, False, True]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from shc.featurize.prompt_table import cartesian_rotations, standard_operations
 from shc.featurize.tensor_symmetry import (
     COMPONENT_TYPE,
     TYPES,
@@ -14,6 +15,8 @@ from shc.featurize.tensor_symmetry import (
     component_expressions,
     component_name,
     component_relations,
+    standard_laue_rotations,
+    standard_projector,
     tensor_dimension,
     type_counts,
 )
@@ -167,6 +170,25 @@ def test_turned_frame_gives_linear_relations() -> None:
     np.testing.assert_allclose(tensor[independent] @ basis, tensor, atol=1e-10)
     lines = component_relations(projector)
     assert len(lines) == 6 + len(mixed)
+
+
+@pytest.mark.parametrize("number", range(1, 231))
+def test_standard_projector_equals_that_of_the_operations_in_the_database(number: int) -> None:
+    group = cartesian_rotations(np.unique(standard_operations(number)[1], axis=0), number)
+    np.testing.assert_allclose(standard_projector(number), allowed_projector(group), atol=1e-12)
+    proper = np.unique((np.linalg.det(group)[:, None, None] * group).round(9) + 0.0, axis=0)
+    rotations = standard_laue_rotations(number)
+    assert len(rotations) == len(proper)
+    assert np.abs(rotations[:, None] - proper).max(axis=(2, 3)).min(axis=1).max() < 1e-8
+    np.testing.assert_array_equal(rotations[0], np.eye(3))
+
+
+def test_standard_projectors_are_shared_and_cannot_be_spoiled() -> None:
+    assert standard_projector(225) is standard_projector(225)
+    with pytest.raises(ValueError, match="read-only"):
+        standard_projector(225)[0, 0] = 1.0
+    with pytest.raises(ValueError, match="1 to 230"):
+        standard_projector(231)
 
 
 def test_matrices_that_are_no_group_are_refused() -> None:

@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from shc.kernels.glyphs import linked_groups, text_likelihood, tick_marks
+from shc.kernels.glyphs import linked_groups, resized, text_likelihood, tick_marks
 from shc.kernels.picture_parts import parts
 
 
@@ -61,3 +62,22 @@ def test_likelihood_is_the_sum_over_all_spellings(text: tuple[int, ...]) -> None
 
 def test_a_text_longer_than_its_line_is_impossible() -> None:
     assert text_likelihood(np.full((2, 3), -1.0, np.float32), np.array([1, 1])) == -np.inf
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(9, 5), (60, 24), (31, 70)])
+def test_resized_as_by_pillow(columns: int, rows: int) -> None:
+    ink = np.random.default_rng(columns).random((40, 50), np.float32)
+    window = (6.3, 4.6, 41.2, 33.1)
+    theirs = np.asarray(Image.fromarray(ink).resize((columns, rows), Image.Resampling.BILINEAR, box=window))
+    ours = resized(ink, (0, 0, 50, 40), window, columns, rows)
+    np.testing.assert_allclose(ours, theirs.T / theirs.max(), atol=1e-5)
+
+
+def test_outside_the_picture_there_is_no_ink() -> None:
+    ink = np.ones((10, 10), np.float32)
+    whole = np.pad(ink, 6)
+    ours = resized(ink, (-6, -6, 16, 16), (-4.0, -5.0, 13.0, 15.0), 12, 20)
+    theirs = resized(whole, (0, 0, 22, 22), (2.0, 1.0, 19.0, 21.0), 12, 20)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert ours[0].max() == 0.0
+    assert ours.max() == 1.0

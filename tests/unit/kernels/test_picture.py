@@ -112,6 +112,24 @@ def test_a_frame_ends_at_its_side_and_not_at_the_ticks_beyond() -> None:
     assert picture_lines.frames(level, upright, 4, 60).tolist() == [[23, 13, 178, 90, 4]]
 
 
+def test_a_side_that_begins_above_a_level_line_is_not_of_its_frame() -> None:
+    level = np.array([[10, 12, 20, 180], [17, 17, 25, 175], [90, 92, 20, 180]], np.int32)
+    upright = np.array([[20, 22, 10, 92], [178, 180, 10, 92]], np.int32)
+    assert picture_lines.frames(level, upright, 9, 60).tolist() == [[23, 13, 178, 90, 4]]
+
+
+@pytest.mark.parametrize("place", [np.s_[20:80, 15:18], np.s_[15:18, 20:80], np.s_[82:85, 20:80]])
+def test_ink_outside_is_that_behind_a_side(place: tuple[slice, slice]) -> None:
+    distance = np.zeros((100, 100), np.uint8)
+    distance[18:82, 18:82] = 200
+    distance[20:80, 20:80] = 0
+    distance[20:80:10, 5:18] = 200
+    box = np.array([[20, 20, 80, 80]], np.int32)
+    assert picture_lines.ink_outside(distance, box, 40, 14)[0] == pytest.approx(0.2)
+    distance[place][np.indices(distance[place].shape).sum(axis=0) % 8 < 6] = 200
+    assert picture_lines.ink_outside(distance, box, 40, 14)[0] > 0.5
+
+
 def test_longest_runs_bridge_grid_lines_and_prefer_the_first() -> None:
     rgb = np.full((3, 100, 3), 255, np.uint8)
     rgb[0, 10:50] = rgb[0, 55:96] = 230
@@ -140,7 +158,7 @@ def test_mask_equals_its_definition(seed: int, height: int, width: int) -> None:
 @given(**SIZES)
 def test_run_lengths_equal_brute_force(seed: int, height: int, width: int) -> None:
     mask = (np.random.default_rng(seed).random((height, width)) < 0.6).astype(np.uint8)
-    down, along = picture_strokes.run_lengths(mask)
+    down, along, _ = picture_strokes.run_lengths(mask)
 
     def longest(line: NDArray[np.uint8], at: int) -> int:
         low, high = at, at
@@ -154,6 +172,82 @@ def test_run_lengths_equal_brute_force(seed: int, height: int, width: int) -> No
         for x in range(width):
             assert down[y, x] == longest(mask[:, x], y)
             assert along[y, x] == longest(mask[y], x)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(**SIZES, share=st.floats(0.0, 1.0))
+def test_runs_are_those_of_every_row(seed: int, height: int, width: int, share: float) -> None:
+    mask = (np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8)
+    runs = picture_strokes.run_lengths(mask)[2]
+    steps = np.diff(np.pad(mask.astype(int), ((0, 0), (1, 1))), axis=1)
+    (rows, starts), (_, ends) = np.nonzero(steps == 1), np.nonzero(steps == -1)
+    np.testing.assert_array_equal(runs, np.stack([rows, starts, ends], axis=1))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), upright=st.booleans())
+def test_runs_across_strokes_are_found_where_they_begin(seed: int, *, upright: bool) -> None:
+    mask = (np.random.default_rng(seed).random((18, 21)) < 0.5).astype(np.uint8)
+    down, along, runs = picture_strokes.run_lengths(mask)
+    found = picture_strokes.find_runs(200 * mask, down, along, runs, upright)
+    own, other = (down, along) if upright else (along, down)
+    before = np.zeros_like(mask)
+    if upright:
+        before[1:] = mask[:-1]
+    else:
+        before[:, 1:] = mask[:, :-1]
+    expected = []
+    for y, x in np.argwhere((mask == 1) & (before == 0)):
+        size = int(own[y, x])
+        across = int(other[y + size // 2, x] if upright else other[y, x + size // 2])
+        if size <= 1.3 * across + 1.0:
+            start = y if upright else x
+            expected.append((x if upright else y, start, start + size))
+    np.testing.assert_allclose(found[:, :3], np.array(expected, np.float32).reshape(-1, 3), atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(**SIZES, threshold=st.integers(1, 200), cell=st.integers(1, 5))
+def test_blobs_are_the_connected_cells(seed: int, height: int, width: int, threshold: int, cell: int) -> None:
+    from scipy.ndimage import find_objects, label
+
+    distance = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    distance[np.random.default_rng(seed + 1).random((height, width)) < 0.8] = 0
+    ink = np.pad(distance >= threshold, ((0, -height % cell), (0, -width % cell)))
+    cells = ink.reshape(ink.shape[0] // cell, cell, -1, cell).any(axis=(1, 3))
+    groups = np.kron(label(cells, np.ones((3, 3)))[0], np.ones((cell, cell), int)) * ink
+    expected = {(x.start, y.start, x.stop, y.stop) for y, x in find_objects(groups)}
+    assert {tuple(map(int, box)) for box in picture.blob_boxes(distance, threshold, cell)} == expected
+
+
+def test_colours_along_the_edges_are_counted() -> None:
+    rgb = np.zeros((5, 8, 3), np.uint8)
+    rgb[0] = rgb[:, -1] = 250
+    counts = picture.edge_counts(rgb, np.array([[255, 255, 255], [0, 0, 0], [99, 99, 99]], np.uint8), 5)
+    edges = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])[:, 0]
+    assert counts.tolist() == [np.count_nonzero(edges == 250), np.count_nonzero(edges == 0), 0]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(**SIZES, longest=st.integers(1, 8))
+def test_ink_is_followed_inwards_from_all_sides(seed: int, height: int, width: int, longest: int) -> None:
+    mask = (np.random.default_rng(seed).random((height + 4, width + 4)) < 0.7).astype(np.uint8)
+    sides = (mask, mask[:, ::-1], mask.T, mask.T[:, ::-1])
+    for side, found in zip(sides, picture_parts.edge_runs(mask, longest, longest), strict=True):
+        for line, length in zip(side[:, 1 : longest + 2], found, strict=True):
+            blank = np.flatnonzero(line == 0)
+            assert length == (blank[0] if blank.size else 0)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), gap=st.integers(1, 4), shortest=st.integers(3, 25))
+def test_level_segments_are_those_of_all_rows(seed: int, gap: int, shortest: int) -> None:
+    rgb = _random(seed, 30, 40)
+    rgb[5, 3:30] = rgb[6, 3:30] = (200, 0, 0)
+    distance = picture.contrast(rgb, WHITE)
+    plain = picture_lines.segments(rgb, distance, False, 30, (gap, 6), shortest)
+    np.testing.assert_array_equal(picture_parts.level_segments(rgb, distance, 30, (gap, 6), shortest), plain)
+    assert len(plain) >= (shortest < 25)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -183,9 +277,9 @@ def test_usual_thickness_is_the_median_of_the_shorter_run() -> None:
     mask = np.zeros((40, 60), np.uint8)
     mask[5:8, 2:50] = 1
     mask[20:35, 10:14] = 1
-    down, along = picture_strokes.run_lengths(mask)
-    assert picture_strokes.usual_thickness(down, along) == np.median(np.minimum(down, along)[mask > 0])
-    assert picture_strokes.usual_thickness(np.zeros_like(down), np.zeros_like(along)) == 0
+    down, along, runs = picture_strokes.run_lengths(mask)
+    assert picture_strokes.usual_thickness(down, along, runs) == np.median(np.minimum(down, along)[mask > 0])
+    assert picture_strokes.usual_thickness(np.zeros_like(down), np.zeros_like(along), runs[:0]) == 0
 
 
 @pytest.mark.parametrize("open_side", [False, True])
@@ -207,7 +301,7 @@ def test_ruled_row_is_found_and_erased_but_not_what_crosses(dash: int) -> None:
     rgb[10:50, 70:73] = (0, 0, 255)
     distance = picture.contrast(rgb, WHITE)
     mask = picture_strokes.ink_mask(distance, 24)
-    down, _ = picture_strokes.run_lengths(mask)
+    down, _, _ = picture_strokes.run_lengths(mask)
     matched, colours = picture_rules.ruled_lanes(rgb, down, False, 6)
     assert np.flatnonzero(matched).tolist() == [30]
     assert colours[30].tolist() == [100, 100, 100]
@@ -224,11 +318,11 @@ def test_strokes_of_any_width_are_redrawn_with_the_standard_one(thick: int, slop
     miss = np.abs(y - size * scale / 2 - slope * (x - size * scale / 2)) / np.hypot(1.0, slope)
     distance = np.rint(255 * np.clip(0.5 * (thick + 1) - miss, 0.0, 1.0)).astype(np.uint8)
     mask = picture_strokes.ink_mask(distance, 24)
-    down, along = picture_strokes.run_lengths(mask)
+    found = picture_strokes.run_lengths(mask)
     nearest = np.full((size, size), 1.25**2, np.float32)
     place = np.array([0.0, scale, 0.0, scale])
     for upright in (True, False):
-        runs = picture_strokes.find_runs(distance, mask, down, along, upright)
+        runs = picture_strokes.find_runs(distance, *found, upright)
         picture_strokes.paint(nearest, runs, upright, place, float(thick), 1.25)
     ours = np.clip(1.25 - np.sqrt(nearest), 0.0, 1.0)
     ideal = draw_bands([0.0, 1.0], [[slope], [-slope]], [], 1.0, size)
@@ -277,3 +371,15 @@ def test_widths_are_counted_in_quarters_of_a_pixel() -> None:
     assert counts[8] == 1
     assert counts[-1] == 1
     assert counts.sum() == 5
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_lines_go_on_over_ink_of_another_colour_to_the_next_blank(*, upright: bool) -> None:
+    distance = np.zeros((60, 80), np.uint8)
+    distance[20, 10:71] = 200
+    distance[21, 5:11] = 60
+    distance[20, 74:] = 200
+    lines = np.array([[20, 21, 30, 50]], np.int32)
+    found = picture_lines.extend_lines(lines, distance.T if upright else distance, upright, 40)
+    assert found.tolist() == [[20, 21, 5, 70]]
+    assert lines.tolist() == [[20, 21, 30, 50]]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import runpy
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from shc.featurize.electronic.record import DOS_GRID, SHC_GRID, ElectronicRecord
-from shc.featurize.store import FeatureBatch, FeatureFile
-from shc.models.auxiliary import N_TARGETS, AuxiliaryLoss, AuxiliaryTargets, electronic_targets
+from shc.featurize.store import FeatureBatch
+from shc.models.auxiliary import AuxiliaryLoss, AuxiliaryTargets
 from shc.models.config import ModelConfig, TrainConfig
 from shc.models.data import CrystalArrays
+from shc.models.electronic_numbers import N_NUMBERS, electronic_numbers
 from shc.models.member import MemberTraining
 
 if TYPE_CHECKING:
@@ -24,50 +23,34 @@ if TYPE_CHECKING:
     from shc.featurize.types import CrystalRecord
 
 STAND_IN: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "data" / "stand_in.py"))
-FOSSILS = Path(__file__).parents[2] / "data"
 MODEL = ModelConfig(d_model=16, n_heads=2, hidden=32, n_values=8, n_distance=8, n_convolutions=1, n_blocks=1)
 
 
-def record(seed: int) -> ElectronicRecord:
-    made: ElectronicRecord = STAND_IN["electronic_record"](seed)
-    return made
-
-
 def some_targets(n: int) -> NDArray[np.float32]:
-    return np.stack([electronic_targets(record(seed), 50.0 + seed) for seed in range(n)])
+    return np.stack([electronic_numbers(STAND_IN["electronic_record"](seed), 50.0 + seed) for seed in range(n)])
 
 
-def test_targets_are_the_numbers_of_the_record() -> None:
-    crystal = replace(record(3), gap_ev=0.64)
-    values = electronic_targets(crystal, 40.0)
-    n = len(SHC_GRID)
-    assert values.shape == (N_TARGETS,)
-    assert values[n // 2] == pytest.approx(np.sqrt(crystal.shc_max_abs), rel=1e-6)
-    assert values[0] == pytest.approx(np.sqrt(np.abs(crystal.shc[0]).max()), rel=1e-6)
-    at_fermi_level = n + len(DOS_GRID) // 2 // 5
-    assert values[at_fermi_level] ** 3 * 40.0 == pytest.approx(crystal.dos_fermi, rel=1e-5)
-    assert values[-2:].tolist() == pytest.approx([1.0, 0.8])
-    assert electronic_targets(record(3), 40.0)[-2:].tolist() == [0.0, 0.0]
+def all_but(n: int, *unknown: int) -> NDArray[np.bool_]:
+    return ~np.isin(np.arange(n), unknown)
 
 
 def test_learned_rows_alone_set_the_scale() -> None:
     values = some_targets(8)
     values[6] = 1e6
-    values[3] = np.nan
+    values[3] = 1e6
     learned = np.array([0, 1, 2, 3, 4])
-    targets = AuxiliaryTargets(values, learned)
+    targets = AuxiliaryTargets(values, all_but(8, 3), learned)
     assert targets.known.tolist() == [True, True, True, False, True, True, True, True]
     sample = targets.values[[0, 1, 2, 4]]
     moving = torch.from_numpy(values[[0, 1, 2, 4]].std(axis=0) > 1e-3)
-    torch.testing.assert_close(sample.mean(0), torch.zeros(N_TARGETS), atol=1e-3, rtol=0)
+    torch.testing.assert_close(sample.mean(0), torch.zeros(N_NUMBERS), atol=1e-3, rtol=0)
     torch.testing.assert_close(sample[:, moving].std(0, correction=0), torch.ones(int(moving.sum())), atol=1e-2, rtol=0)
-    assert targets.values[3].tolist() == [0.0] * N_TARGETS
+    assert targets.values[3].tolist() == [0.0] * N_NUMBERS
 
 
 def test_crystals_without_a_record_do_not_count() -> None:
     values = some_targets(4)
-    values[1] = np.nan
-    loss = AuxiliaryLoss(6, AuxiliaryTargets(values, np.arange(4))).eval()
+    loss = AuxiliaryLoss(6, AuxiliaryTargets(values, all_but(4, 1), np.arange(4))).eval()
     embedding = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     apart = [loss(embedding[[i]], np.array([i])) for i in range(4)]
     assert apart[1].item() == 0.0
@@ -76,16 +59,15 @@ def test_crystals_without_a_record_do_not_count() -> None:
     torch.testing.assert_close(together, (apart[0] + apart[2] + apart[3]) / 3)
 
 
-def test_files_without_bands_have_no_targets() -> None:
-    bare = FeatureFile.open(FOSSILS / "features_v1.h5")
-    assert AuxiliaryTargets.read(bare, np.arange(len(bare)), np.arange(1)) is None
-    file = FeatureFile.open(FOSSILS / "features_v2.h5")
-    rows = np.arange(len(file))[::-1].copy()
-    targets = AuxiliaryTargets.read(file, rows, np.arange(len(rows)))
-    assert targets is not None
-    known = [found is not None for found in file.bands(rows)]
-    assert targets.known.tolist() == known
-    assert any(known)
+def test_nothing_known_gives_no_loss_and_no_scale() -> None:
+    targets = AuxiliaryTargets(some_targets(3), np.zeros(3, dtype=np.bool_), np.arange(3))
+    assert not targets.values.any()
+    read = torch.ones(3, N_NUMBERS, requires_grad=True)
+    loss = targets.loss(read, torch.arange(3))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0.0
+    assert read.grad is not None
+    assert not read.grad.any()
 
 
 @pytest.fixture
@@ -102,8 +84,8 @@ def start(arrays: CrystalArrays, targets: AuxiliaryTargets | None = None, epochs
 
 
 def test_the_network_learns_them_and_stays_as_it_was(arrays: CrystalArrays) -> None:
-    values = np.repeat(arrays.descriptors[:, [0]], N_TARGETS, axis=1)
-    targets = AuxiliaryTargets(values, np.arange(32))
+    values = np.repeat(arrays.descriptors[:, [0]], N_NUMBERS, axis=1)
+    targets = AuxiliaryTargets(values, all_but(40), np.arange(32))
 
     def missed(training: MemberTraining) -> float:
         training.trained.eval()
@@ -121,7 +103,7 @@ def test_the_network_learns_them_and_stays_as_it_was(arrays: CrystalArrays) -> N
 
 def test_a_member_with_targets_resumes_to_the_same(arrays: CrystalArrays, tmp_path: Path) -> None:
     def fresh() -> MemberTraining:
-        return start(arrays, AuxiliaryTargets(some_targets(40), np.arange(32)))
+        return start(arrays, AuxiliaryTargets(some_targets(40), all_but(40), np.arange(32)))
 
     whole = fresh()
     whole.run_epoch()

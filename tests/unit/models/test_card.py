@@ -10,13 +10,15 @@ import jsonschema
 import pytest
 
 from shc.featurize.errors import ShcError
-from shc.models.card import card_schema, card_to_json, check_schema, metrics_entry, read_card, write_card
+from shc.models.card import card_schema, card_to_json, check_schema, metrics_entry, metrics_name, read_card, write_card
 from shc.models.metrics import Scores
+from shc.models.modalities import SUBSETS
 
 if TYPE_CHECKING:
     from shc.models.card import ModelCard
 
-CARD: ModelCard = runpy.run_path(str(Path(__file__).parents[2] / "data" / "tiny_model.py"))["tiny_card"](7, 9)
+TINY = runpy.run_path(str(Path(__file__).parents[2] / "data" / "tiny_model.py"))
+CARD: ModelCard = TINY["tiny_card"](7, 9)
 
 
 def changed(path: str, value: object = None, *, remove: bool = False) -> dict[str, Any]:
@@ -57,6 +59,9 @@ WRONG = {
     "text for a list": changed("limits", "none"),
     "other unit": changed("unit", "S/m"),
     "older format": changed("format", 0),
+    "unknown field of a calibration": changed("calibrations", {"structure+curves": {"colour": "red"}}),
+    "number for a calibration": changed("calibrations", {"structure+curves": 1}),
+    "fractional widths": changed("picture.channels", [1.5]),
     "score that is text": changed("metrics.test.mae", "good"),
     "list for an object": changed("data", []),
     "null for text": changed("created", None),
@@ -76,7 +81,14 @@ def test_our_check_refuses_what_jsonschema_refuses(content: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize(
-    "content", [changed("split.fold", 3), changed("model.dropout", 0), changed("tool_version", remove=True)]
+    "content",
+    [
+        changed("split.fold", 3),
+        changed("model.dropout", 0),
+        changed("tool_version", remove=True),
+        changed("format", 1),
+        changed("picture", remove=True),
+    ],
 )
 def test_our_check_accepts_what_jsonschema_accepts(content: dict[str, Any]) -> None:
     jsonschema.validate(content, card_schema())
@@ -91,7 +103,7 @@ def test_a_field_of_a_configuration_that_an_older_card_lacks_takes_its_default(t
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (json.dumps(changed("format", 2)), "format 2, this program reads up to 1"),
+        (json.dumps(changed("format", 3)), "format 3, this program reads up to 2"),
         ("{", "cannot read"),
         ("[]", "no valid model card"),
     ],
@@ -101,6 +113,30 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ShcError, match=message) as caught:
         read_card(tmp_path / "card.json")
     assert (caught.value.exit_code, "card.json" in caught.value.message) == (5, True)
+
+
+def test_a_card_of_a_model_that_reads_bands_survives(tmp_path: Path) -> None:
+    card = TINY["tiny_card"](7, 9, model=TINY["FUSED"])
+    write_card(tmp_path / "card.json", card)
+    again = read_card(tmp_path / "card.json")
+    assert again == card
+    assert list(again.calibrations) == list(SUBSETS[1:])
+    assert (again.calibrations[SUBSETS[3]].coverage, again.picture.channels) == (0.9, (4, 4, 8))
+
+
+def test_a_card_of_format_1_reads_no_bands(tmp_path: Path) -> None:
+    content = changed("format", 1)
+    for name in ("picture", "calibrations", "reads_pictures"):
+        del content[name]
+    for name in ("n_curves", "n_picture_tokens", "n_tensor"):
+        del content["model"][name]
+    (tmp_path / "card.json").write_text(json.dumps(content), encoding="utf-8")
+    card = read_card(tmp_path / "card.json")
+    assert (card.calibrations, card.model.reads_bands, card.model.n_tensor) == ({}, False, 0)
+
+
+def test_names_of_scores_say_what_they_rest_on() -> None:
+    assert [metrics_name("test", name) for name in SUBSETS[:2]] == ["test", "test, structure+curves"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from shc.featurize.errors import ExitCode, ShcError
 from shc.models import checkpoint
-from shc.models.checkpoint import load_tensors, save_tensors
+from shc.models.checkpoint import group, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,39 @@ def test_a_half_written_file_does_not_hide_the_last_one(tmp_path: Path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
     save_tensors(path, {"x": torch.ones(3)}, {})
     assert torch.equal(load_tensors(path)[0]["x"], torch.ones(3))
+
+
+def test_a_group_of_tensors_loses_its_name() -> None:
+    one, two, three = torch.zeros(1), torch.ones(1), torch.ones(2)
+    assert group("a.", {"a.x": one, "a.a.y": two, "ab.z": three}) == {"x": one, "a.y": two}
+
+
+def stepped(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    optimiser.zero_grad()
+    module(torch.ones(4, 3)).square().sum().backward()
+    optimiser.step()
+
+
+def test_an_optimiser_goes_on_where_it_was(tmp_path: Path) -> None:
+    def fresh() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        module = torch.nn.Linear(3, 2)
+        return module, torch.optim.AdamW(module.parameters(), lr=0.1)
+
+    module, optimiser = fresh()
+    stepped(module, optimiser)
+    save_tensors(tmp_path / "a", optimiser_tensors(optimiser) | module.state_dict(), {})
+    tensors, _ = load_tensors(tmp_path / "a")
+    other, its = fresh()
+    other.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
+    restore_optimiser(its, tensors)
+    stepped(module, optimiser)
+    stepped(other, its)
+    assert torch.equal(other.state_dict()["weight"], module.state_dict()["weight"])
+    forgetful, its = fresh()
+    forgetful.load_state_dict({name: tensors[name] for name in ("weight", "bias")})
+    stepped(forgetful, its)
+    assert not torch.equal(forgetful.state_dict()["weight"], module.state_dict()["weight"])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no tensors here", b"\xff" * 64])

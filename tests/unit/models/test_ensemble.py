@@ -63,7 +63,8 @@ def test_it_predicts_the_same_after_saving_and_loading(batch: CrystalBatch, fold
     before, again = tiny_ensemble(7, 9), load_ensemble(folder)
     assert again.card == before.card
     np.testing.assert_allclose(again.distribution(batch).probability, before.distribution(batch).probability, atol=2e-3)
-    np.testing.assert_array_equal(again.calibration.offset, before.calibration.offset)
+    assert again.calibrations.keys() == before.calibrations.keys() == {"structure"}
+    np.testing.assert_array_equal(again.calibrations["structure"].offset, before.calibrations["structure"].offset)
     np.testing.assert_array_equal(again.domain.landmarks, before.domain.landmarks)
 
 
@@ -137,7 +138,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "truncated": truncate,
     "no weights": lambda f: (f / "model.safetensors").unlink(),
     "no card": lambda f: (f / "card.json").unlink(),
-    "newer format": lambda f: change_card(f, format=2),
+    "newer format": lambda f: change_card(f, format=3),
     "card of another model": lambda f: change_card(f, version="1"),
     "other sizes": lambda f: change_card(f, n_prompt=8),
     "tensor missing": lambda f: change_tensors(f, lambda t: t.pop("member1.no_bands")),

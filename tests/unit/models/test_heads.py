@@ -68,7 +68,12 @@ def test_moments() -> None:
 
 
 def test_heads_shapes() -> None:
-    heads = Heads(CONFIG)
-    value, finite = heads(torch.randn(3, heads.value.in_features))
-    assert value.shape == (3, 40)
-    assert finite.shape == (3,)
+    embedding = torch.randn(3, 24)
+    with_tensor = Heads(CONFIG, 24, 27)(embedding)
+    assert with_tensor.value_logits.shape == (3, 40)
+    assert with_tensor.finite_logit.shape == (3,)
+    assert with_tensor.tensor.shape == (3, 27)
+    assert torch.equal(with_tensor.embedding, embedding)
+    without = Heads(CONFIG, 24, 0)
+    assert without(embedding).tensor.shape == (3, 0)
+    assert {name.split(".")[0] for name, _ in without.named_parameters()} == {"value", "finite"}

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tests.conftest import RecordFactory
 
 ROOT = Path(__file__).parents[3]
-tiny_ensemble: Callable[..., Ensemble] = runpy.run_path(str(ROOT / "tests" / "data" / "tiny_model.py"))["tiny_ensemble"]
+TINY = runpy.run_path(str(ROOT / "tests" / "data" / "tiny_model.py"))
+tiny_ensemble: Callable[..., Ensemble] = TINY["tiny_ensemble"]
 HEADER = FeatureHeader(FeaturizeConfig(pictures=True), 1, (("all", 0, 7),), 1, tuple("abcdefghi"), pictures_version=1)
 
 
@@ -36,9 +37,7 @@ class Watched(Predictor):
     """Keeps what the networks are given."""
 
     def __init__(self, *, reads_pictures: bool, sizes: tuple[int, int] = (7, 9)) -> None:
-        ensemble = tiny_ensemble(*sizes)
-        ensemble.card = replace(ensemble.card, reads_pictures=reads_pictures)
-        super().__init__(ensemble)
+        super().__init__(tiny_ensemble(*sizes, model=TINY["FUSED" if reads_pictures else "SIZES"]))
         self.given: list[list[str] | None] = []
 
     def distributions(self, features: FeatureBatch) -> Distributions:

@@ -9,9 +9,8 @@ import torch
 from shc.featurize.store import FeatureBatch
 from shc.models.config import ModelConfig, TrainConfig
 from shc.models.data import CrystalArrays
-from shc.models.heads import ValueGrid
+from shc.models.heads import Output, ValueGrid
 from shc.models.member import Averaged, MemberTraining, Objective, train_member
-from shc.models.network import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +31,8 @@ MODEL = ModelConfig(
 )
 CONFIG = TrainConfig(epochs=6, batch_size=8, patience=6)
 CPU = torch.device("cpu")
+NO_MORE = torch.zeros(4, 0), torch.zeros(4, 1)
+"""No tensor, and an embedding."""
 
 
 @pytest.fixture
@@ -138,8 +139,8 @@ def test_the_loss_is_least_at_the_truth() -> None:
     rows = np.arange(4)
     truth = ValueGrid(MODEL).soft_target(torch.from_numpy(labels)).clamp_min(1e-12).log()
     finite = torch.tensor([-20.0, -20.0, 20.0, 20.0])
-    best = objective(Output(truth, finite, torch.zeros(4, 1)), rows)
-    wrong = objective(Output(truth, -finite, torch.zeros(4, 1)), rows)
+    best = objective(Output(truth, finite, *NO_MORE), rows)
+    wrong = objective(Output(truth, -finite, *NO_MORE), rows)
     entropy = float(-(truth.exp() * truth).sum(1).mean())
     # At the truth the ranked probability score is 0, and the cross-entropy is the entropy.
     assert float(best) == pytest.approx(CONFIG.cross_entropy * entropy, abs=1e-4)
@@ -147,7 +148,7 @@ def test_the_loss_is_least_at_the_truth() -> None:
     noise = torch.Generator().manual_seed(0)
     for _ in range(20):
         near = truth + 0.1 * torch.randn(truth.shape, generator=noise)
-        assert float(objective(Output(near, finite, torch.zeros(4, 1)), rows)) > float(best)
+        assert float(objective(Output(near, finite, *NO_MORE), rows)) > float(best)
 
 
 def test_the_loss_is_the_ranked_probability_score_and_a_little_cross_entropy() -> None:
@@ -158,8 +159,19 @@ def test_the_loss_is_the_ranked_probability_score_and_a_little_cross_entropy() -
     gap = np.cumsum(np.full(8, 1.0 / 8.0) - truth, axis=1)
     ranked = np.mean([np.sum(width / width.mean() * row**2) for row in gap])
     finite = torch.tensor([-20.0, -20.0, 20.0, 20.0])
-    flat = Objective(labels, MODEL, CONFIG)(Output(torch.zeros(4, 8), finite, torch.zeros(4, 1)), np.arange(4))
+    flat = Objective(labels, MODEL, CONFIG)(Output(torch.zeros(4, 8), finite, *NO_MORE), np.arange(4))
     assert float(flat) == pytest.approx(ranked + CONFIG.cross_entropy * np.log(8.0), rel=1e-5)
+
+
+def test_the_loss_counts_some_rows_only() -> None:
+    objective = Objective(np.array([0.0, 5.0, 300.0, 1500.0]), MODEL, CONFIG)
+    noise = torch.Generator().manual_seed(0)
+    output = Output(torch.randn(4, 8, generator=noise), torch.randn(4, generator=noise), *NO_MORE)
+    apart = [float(objective(Output(*(t[[i]] for t in output)), np.array([i]))) for i in range(4)]
+    assert float(objective(output, np.arange(4))) == pytest.approx(np.mean(apart), rel=1e-5)
+    some = objective(output, np.arange(4), torch.tensor([0.0, 1.0, 0.0, 1.0]))
+    assert float(some) == pytest.approx((apart[1] + apart[3]) / 2, rel=1e-5)
+    assert float(objective(output, np.arange(4), torch.zeros(4))) == 0.0
 
 
 def test_the_average_follows_the_weights() -> None:

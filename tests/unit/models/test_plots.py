@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shc.models.member import EpochLog
-from shc.models.plots import learning_curve, local_density, parity_plot
+from shc.models.plots import learning_curve, local_density, parity_plot, residual_plot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,19 @@ def test_parity_plot(tmp_path: Path, n: int) -> None:
     assert parity_plot(np.zeros(n), np.zeros(n), path) == path
 
 
+def test_residual_plot(tmp_path: Path) -> None:
+    residual = np.random.default_rng(0).normal(size=30)
+    groups = {"size": ["small", "large", "large"] * 10, "kind": ["a"] * 30}
+    path = tmp_path / "r.png"
+    assert residual_plot(residual, groups, path, title="test") == path
+    assert is_png(path)
+
+
 def test_without_matplotlib_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert learning_curve(ROWS, tmp_path / "a.png") is None
     assert parity_plot(np.ones(3), np.ones(3), tmp_path / "a.png") is None
+    assert residual_plot(np.ones(1), {"a": ["b"]}, tmp_path / "a.png") is None
     assert list(tmp_path.iterdir()) == []
 
 

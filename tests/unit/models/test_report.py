@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shc.featurize.errors import Failure
-from shc.models.inference import Prediction
+from shc.models.inference import COLUMNS, Prediction
 from shc.models.report import CsvWriter, FailureFile, JsonLinesWriter, Ranking, failures_path, unit_line
 
 if TYPE_CHECKING:
@@ -32,11 +32,30 @@ def test_csv_names_the_unit_then_the_columns_then_rows() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("# unit: (hbar/e) S/cm ")
     assert "covers 90 %" in lines[0]
-    assert lines[1] == ",".join(Prediction._fields)
+    assert lines[1] == ",".join(COLUMNS)
     assert lines[2] == "Pt,Pt,225,2180.1,1500.0,2601.0,312.3,0.988,true,structure,"
     rows = list(csv.DictReader(lines[1:]))
     assert rows[1]["material_id"] == "a,b"
     assert (rows[1]["shc_max_abs"], rows[1]["in_domain"], rows[1]["flags"]) == ("0.0", "false", "magnetic;no_soc")
+
+
+def with_tensor(source: str) -> Prediction:
+    return row()._replace(tb_shc=tuple(-13.04 + i for i in range(27)), tb_shc_source=source)
+
+
+def test_a_tensor_stands_at_the_end_of_a_row() -> None:
+    stream = io.StringIO()
+    CsvWriter(stream, CARD).write([with_tensor("learned"), with_tensor("computed")])
+    comment, *lines = stream.getvalue().splitlines()
+    assert "tb_shc_ijk: tensor of the built-in electronic structure" in comment
+    rows = list(csv.DictReader(lines))
+    assert list(rows[0])[: len(COLUMNS)] == list(COLUMNS)
+    assert [found["tb_source"] for found in rows] == ["learned", "computed"]
+    assert (rows[0]["tb_shc_xxx"], rows[0]["tb_shc_xxy"], rows[0]["tb_shc_zzz"]) == ("-13.0", "-12.0", "13.0")
+    stream = io.StringIO()
+    JsonLinesWriter(stream, CARD).write([with_tensor("learned")])
+    line = json.loads(stream.getvalue())
+    assert (line["tb_source"], line["tb_shc_xyz"]) == ("learned", -8.0)
 
 
 def test_csv_appears_batch_by_batch() -> None:
@@ -56,7 +75,7 @@ def test_json_lines_each_carry_the_unit() -> None:
     assert (first["unit"], second["unit"]) == ("(hbar/e) S/cm", "(hbar/e) S/cm")
     assert (first["shc_max_abs"], first["p_finite"], first["coverage"]) == (2180.1, 0.988, 0.9)
     assert (first["in_domain"], second["in_domain"]) == (True, False)
-    assert set(first) == {*Prediction._fields, "unit", "coverage", "model"}
+    assert set(first) == {*COLUMNS, "unit", "coverage", "model"}
 
 
 def test_the_unit_line_is_one_line() -> None:
