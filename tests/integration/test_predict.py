@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import runpy
 import select
 import signal
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -54,6 +56,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     n_prompt = max(span.stop for _, span in PROMPT_FIELDS)
     save_ensemble(folder, TINY["tiny_ensemble"](n_prompt, len(descriptor_names())))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that reads bands and pictures and says a tensor."""
+    folder = tmp_path_factory.mktemp("fused")
+    n_prompt = max(span.stop for _, span in PROMPT_FIELDS)
+    save_ensemble(folder, TINY["tiny_ensemble"](n_prompt, len(descriptor_names()), model=TINY["FUSED"]))
     return folder
 
 
@@ -118,42 +129,80 @@ def test_bands_none_and_a_missing_folder(cifs: Path, model: Path) -> None:
     assert "imgs: there is no such folder" in result.stderr
 
 
-def test_bands_auto_computes_them_once_and_says_that_they_are_not_used(
-    cifs: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bands_auto_computes_them_once_and_uses_them(cifs: Path, fused: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").resolve()))
     monkeypatch.setattr("shc.featurize.pipeline.BANDS_IN_PROCESS_BELOW", 100)
     (cifs / "Rb.vasp").write_text("Rb\n5.0\n1 0 0\n0 1 0\n0 0 1\nRb\n1\nDirect\n0 0 0\n")
     monkeypatch.setattr(engine, "compute_bands", STAND_IN["compute_bands"])
-    result = run("-", "--bands", "auto", "--model", model, "--format", "csv", stdin=f"{cifs}\n")
+    result = run("-", "--bands", "auto", "--model", fused, "--format", "csv", stdin=f"{cifs}\n")
     assert result.exit_code == 0, result.stderr
-    rows = table(result.stdout)
+    rows = {row["material_id"]: row for row in table(result.stdout)}
     assert len(rows) == 7
-    assert {row["modalities"] for row in rows} == {"structure"}
-    [line] = [line for line in result.stderr.splitlines() if "not used" in line]
-    assert "bands of 6 crystals" in line
-    assert "no bands of cifs/Rb.vasp: no built-in electronic structure for Rb" in result.stderr
+    assert {name for name, row in rows.items() if row["modalities"] == "structure"} == {"Rb"}
+    assert {row["modalities"] for row in rows.values()} == {"structure", "structure+curves"}
+    with Path("shc.failures.csv").open(encoding="utf-8") as stream:
+        [failure] = csv.DictReader(stream)
+    assert (failure["path"], failure["stage"]) == ("cifs/Rb.vasp", "bands")
     assert len([path for path in Path("cache").rglob("*") if path.is_file()]) == 6
-    assert table(run(cifs, "--model", model).stdout) == rows
-    # Everything but the crystal without bands comes from the cache now.
+    alone = {row["material_id"]: row for row in table(run(cifs, "--model", fused).stdout)}
+    assert alone["Rb"] == rows["Rb"]
+    assert all(alone[name]["shc_max_abs"] != rows[name]["shc_max_abs"] for name in NAMES)
+    # Everything comes from the cache now.
     (cifs / "Rb.vasp").unlink()
     monkeypatch.delattr(engine, "compute_bands")
-    again = run(cifs, "--bands", "auto", "--model", model)
-    assert "bands of 6 crystals" in again.stderr
-    assert "no bands of" not in again.stderr
+    again = run(cifs, "--bands", "auto", "--model", fused)
+    assert [row for row in table(again.stdout) if row["material_id"] in NAMES] == [rows[name] for name in NAMES]
 
 
-def test_bands_auto_of_a_feature_file_computes_nothing(cifs: Path, model: Path) -> None:
-    featurize(cifs)
-    result = run("--bands", "auto", "--model", model)
+def test_bands_of_a_feature_file_are_used_unless_told_otherwise(
+    cifs: Path, fused: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").resolve()))
+    monkeypatch.setattr("shc.featurize.pipeline.BANDS_IN_PROCESS_BELOW", 100)
+    monkeypatch.setattr(engine, "compute_bands", STAND_IN["compute_bands"])
+    featurize(cifs, "--bands", "auto")
+    stored, computed = (table(run(*more, "--model", fused).stdout) for more in ((), (cifs, "--bands", "auto")))
+    assert stored == computed
+    assert {row["modalities"] for row in stored} == {"structure+curves"}
+    alone = table(run("--bands", "none", "--model", fused).stdout)
+    assert alone == table(run(cifs, "--model", fused).stdout)
+    assert {row["modalities"] for row in alone} == {"structure"}
+
+
+def test_a_model_without_bands_computes_none_and_says_so(cifs: Path, model: Path) -> None:
+    result = run(cifs, "--bands", "auto", "--model", model)
     assert result.exit_code == 0
-    assert "computes nothing for a feature file" in result.stderr
-    Path("auto").mkdir()
-    Path("auto", "Pt.png").touch()
-    assert "1 picture in auto" in run("--bands", "./auto", "--model", model).stderr
+    assert "no bands were computed: this model sees the structure only" in result.stderr
+    assert {row["modalities"] for row in table(result.stdout)} == {"structure"}
 
 
-@pytest.mark.usefixtures("cifs")
+def test_what_bands_would_bring_is_said_once(cifs: Path) -> None:
+    hint = "predicted from the structure alone; --bands auto computes the bands too"
+    [line] = [line for line in run(cifs).stderr.splitlines() if hint in line]
+    assert re.search(r"raises R2 on crystals never seen from 0\.\d\d to 0\.\d\d$", line)
+    assert hint not in run(cifs, "--bands", "none").stderr
+    assert hint not in run(cifs, "--quiet").stderr
+
+
+def test_the_tensor_obeys_the_symmetry_and_says_where_it_comes_from(
+    cifs: Path, fused: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [row] = table(run(cifs / "Pt.cif", "--tensor", "--model", fused).stdout)
+    tensor = np.array([float(row[f"tb_shc_{i}{j}{k}"]) for i in "xyz" for j in "xyz" for k in "xyz"]).reshape(3, 3, 3)
+    assert row["tb_source"] == "learned"
+    assert abs(tensor[0, 1, 2]) > 0.05
+    signs = np.array([[[np.linalg.det(np.eye(3)[[i, j, k]]) for k in range(3)] for j in range(3)] for i in range(3)])
+    np.testing.assert_allclose(tensor, tensor[0, 1, 2] * signs, atol=1e-6)
+    monkeypatch.setattr(engine, "compute_bands", STAND_IN["compute_bands"])
+    monkeypatch.setattr("shc.featurize.pipeline.BANDS_IN_PROCESS_BELOW", 100)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").resolve()))
+    lines = run(cifs / "Pt.cif", "--tensor", "--bands", "auto", "--format", "jsonl", "--model", fused).stdout
+    assert json.loads(lines)["tb_source"] == "computed"
+    refused = run(cifs / "Pt.cif", "--tensor", "--model", model)
+    assert (refused.exit_code, refused.stdout) == (5, "")
+    assert "predicts no tensor" in refused.stderr
+
+
 def test_without_sources_and_without_features_it_says_what_to_do(model: Path) -> None:
     result = run("--model", model)
     assert (result.exit_code, result.stdout) == (3, "")

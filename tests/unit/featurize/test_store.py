@@ -536,4 +536,4 @@ def test_files_of_the_fourth_version_stay_readable() -> None:
 
 def test_batch_fields_are_the_columns_of_the_file() -> None:
     columns = {column.name for column in (*ALL_COLUMNS, *FRAME_COLUMNS)}
-    assert {field.name for field in fields(FeatureBatch)} - {"pictures"} == columns
+    assert {field.name for field in fields(FeatureBatch)} - {"pictures", "bands"} == columns
