@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from accuracy import NO_DATA, data_path, print_card, print_provenance
+from accuracy import NO_DATA, data_path, labelled_rows, print_card, print_provenance
 
 from shc.featurize.elements import FEATURE_NAMES
 from shc.featurize.errors import ShcError
@@ -34,11 +34,10 @@ from shc.models.config import TrainConfig
 from shc.models.electronic_numbers import N_SHC
 from shc.models.ensemble import load_ensemble, newest_pretrained
 from shc.models.heads import moments
-from shc.models.labels import read_labels
 from shc.models.member import EVALUATION_BATCH, MemberTraining
 from shc.models.metrics import score
 from shc.models.modalities import SUBSETS
-from shc.models.splits import held_out_parts, read_split
+from shc.models.splits import held_out_parts
 from shc.models.training_data import read_training_data, write_tokens
 
 if TYPE_CHECKING:
@@ -113,16 +112,13 @@ ARMS: dict[str, Callable[[Case, MemberTraining], None]] = {
 def read_case(options: argparse.Namespace) -> Case:
     """Read the crystals of the split, and encode their pictures if no earlier run did."""
     file = FeatureFile.open(data_path(options, options.features, "features.h5"))
-    labels = read_labels(data_path(options, options.labels, "shc_dev_labels.csv"))
-    labelled = [row for row, name in enumerate(file.material_ids) if name in labels]
-    ids = [file.material_ids[row] for row in labelled]
-    split = read_split(data_path(options, options.splits, "splits.json"), options.split, None, ids)
+    labelled, split, labels = labelled_rows(options, file)
     model_folder = options.model or newest_pretrained()
     print_card(model_folder)
     ensemble = load_ensemble(model_folder)
     if ensemble.card.split.name != options.split:
         raise SystemExit(f"the encoder of pictures was trained on split {ensemble.card.split.name}")
-    rows = np.array(labelled)[np.concatenate([split.train, split.test])]
+    rows = labelled[np.concatenate([split.train, split.test])]
     tokens = options.output.with_suffix(".tokens")
     if ensemble.picture is not None and not tokens.is_file():
         write_tokens(tokens, ensemble.picture, file, rows, torch.device("cpu"))

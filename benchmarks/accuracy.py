@@ -38,7 +38,7 @@ from shc.featurize.store import FeatureFile
 from shc.models.assembly import showing
 from shc.models.card import read_card
 from shc.models.ensemble import CARD_FILE, newest_pretrained
-from shc.models.inference import Predictor, load_predictor
+from shc.models.inference import Prediction, Predictor, load_predictor
 from shc.models.labels import read_labels
 from shc.models.metrics import Scores, score
 from shc.models.modalities import SUBSETS
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.featurize.store import FeatureBatch
+    from shc.models.splits import Split
 
 NO_DATA = 3
 N_SPLITS = 20
@@ -191,16 +192,29 @@ def scored_rows(options: argparse.Namespace, folder: Path) -> Rows:
     return Rows(file, np.array([place[name] for name in names]), np.array([labels[name] for name in names]))
 
 
+def labelled_rows(options: argparse.Namespace, file: FeatureFile) -> tuple[NDArray[np.int64], Split, dict[str, float]]:
+    """Rows of a feature file that have a label, the split of them, and all labels by material id."""
+    labels = read_labels(data_path(options, options.labels, "shc_dev_labels.csv"))
+    rows = [row for row, name in enumerate(file.material_ids) if name in labels]
+    ids = [file.material_ids[row] for row in rows]
+    split = read_split(data_path(options, options.splits, "splits.json"), options.split, None, ids)
+    return np.array(rows), split, labels
+
+
 def predict(predictor: Predictor, rows: Rows, name: str) -> tuple[FeatureBatch, Result]:
     """Predictions of the model as a user gets them, where they rest on one of ``SUBSETS``."""
     predictor.ensemble.check_features(rows.file.header, str(rows.file.path))
     features, some = showing(rows.file, rows.file_rows, name)
-    found = predictor.predict(features)
+    return features, result_of(predictor.predict(features), rows.label[some])
+
+
+def result_of(found: Sequence[Prediction], label: NDArray[np.float64]) -> Result:
+    """Predictions of crystals beside their labels."""
     value, lower, upper = (
         np.array([getattr(row, column) for row in found]) for column in ("shc_max_abs", "shc_lower", "shc_upper")
     )
     magnetic = np.array(["magnetic" in row.flags.split(";") for row in found], dtype=np.bool_)
-    return features, Result(rows.label[some], value, lower, upper, magnetic)
+    return Result(label, value, lower, upper, magnetic)
 
 
 def print_coverage(predictor: Predictor, features: FeatureBatch, result: Result, seed: int) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from accuracy import HEADER, NO_DATA, Result, data_path, line, print_card, print_provenance
+from accuracy import HEADER, NO_DATA, Result, data_path, labelled_rows, line, print_card, print_provenance, result_of
 
 from shc.featurize.band_image.codec import StoredPicture
 from shc.featurize.band_image.style_choices import UNSEEN
@@ -34,8 +34,6 @@ from shc.featurize.errors import ShcError
 from shc.featurize.store import FeatureFile
 from shc.models.ensemble import newest_pretrained
 from shc.models.inference import Predictor, load_predictor
-from shc.models.labels import read_labels
-from shc.models.splits import read_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,11 +90,8 @@ KINDS: dict[str, Callable[[ElectronicRecord, int], Pictures]] = {
 
 def scored_rows(options: argparse.Namespace, file: FeatureFile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rows of the feature file that only score and have bands, and their labels."""
-    labels = read_labels(data_path(options, options.labels, "shc_dev_labels.csv"))
-    splits = data_path(options, options.splits, "splits.json")
-    labelled = [row for row, name in enumerate(file.material_ids) if name in labels]
-    ids = [file.material_ids[row] for row in labelled]
-    rows = np.array(labelled)[read_split(splits, options.split, None, ids).test]
+    labelled, split, labels = labelled_rows(options, file)
+    rows = labelled[split.test]
     rows = rows[file.has_bands(rows)][: options.rows]
     return rows, np.array([labels[file.material_ids[row]] for row in rows.tolist()])
 
@@ -110,12 +105,8 @@ def predict(
 ) -> tuple[Result, float]:
     """Predictions from structure and pictures, and the share of crystals whose picture was used."""
     found = predictor.predict_batch(replace(file.read(rows), pictures=pictures)).predictions
-    value, lower, upper = (
-        np.array([getattr(row, column) for row in found]) for column in ("shc_max_abs", "shc_lower", "shc_upper")
-    )
-    magnetic = np.array(["magnetic" in row.flags.split(";") for row in found], dtype=np.bool_)
     used = float(np.mean(["picture" in row.modalities for row in found]))
-    return Result(label, value, lower, upper, magnetic), used
+    return result_of(found, label), used
 
 
 def compare(options: argparse.Namespace) -> None:
