@@ -20,6 +20,7 @@ MAX_SEGMENTS = 4096
 def segments(
     rgb: NDArray[np.uint8],
     distance: NDArray[np.uint8],
+    lanes: NDArray[np.int64],
     upright: bool,
     threshold: int,
     gaps: tuple[int, int],
@@ -33,6 +34,7 @@ def segments(
     Args:
         rgb: ``[H, W, 3]``.
         distance: ``[H, W]`` from ``contrast``.
+        lanes: ``[m]`` rows (or columns) that are followed, rising.
         upright: Whether to follow columns instead of rows.
         threshold: Least distance from the background.
         gaps: Most pixels of background, and most pixels of anything else than the colour.
@@ -42,55 +44,53 @@ def segments(
         ``[n, 4]`` row (or column), first and last pixel along it, and number of pixels with the colour; sorted by
         where the runs end. No more than ``MAX_SEGMENTS``.
     """
-    height, width = distance.shape
-    lanes = width if upright else height
-    length = height if upright else width
-    first = np.full(lanes, -1, np.int32)
-    last = np.zeros(lanes, np.int32)
-    count = np.zeros(lanes, np.int32)
-    blank = np.zeros(lanes, np.int32)
-    colour = np.zeros((lanes, 3), np.int32)
+    length = distance.shape[0] if upright else distance.shape[1]
+    first = np.full(lanes.size, -1, np.int32)
+    last = np.zeros(lanes.size, np.int32)
+    count = np.zeros(lanes.size, np.int32)
+    blank = np.zeros(lanes.size, np.int32)
+    colour = np.zeros((lanes.size, 3), np.int32)
     found = np.empty((MAX_SEGMENTS, 4), np.int32)
     n = 0
-    for y in range(height):
-        for x in range(width):
-            lane, at = (x, y) if upright else (y, x)
+    # In the order in which the pixels lie in memory.
+    for outer in range(length if upright else lanes.size):
+        for inner in range(lanes.size if upright else length):
+            k, at = (inner, outer) if upright else (outer, inner)
+            y, x = (at, lanes[k]) if upright else (lanes[k], at)
             inked = distance[y, x] >= threshold
-            if first[lane] < 0 and not inked:
+            if first[k] < 0 and not inked:
                 continue
-            if first[lane] >= 0:
+            if first[k] >= 0:
                 fits = False
                 if inked:
-                    blank[lane] = 0
+                    blank[k] = 0
                     red, green, blue = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
                     away = max(
-                        abs(red - colour[lane, 0] // 4),
-                        abs(green - colour[lane, 1] // 4),
-                        abs(blue - colour[lane, 2] // 4),
+                        abs(red - colour[k, 0] // 4), abs(green - colour[k, 1] // 4), abs(blue - colour[k, 2] // 4)
                     )
                     if away <= COLOUR_TOLERANCE:
                         fits = True
-                        last[lane] = at
-                        count[lane] += 1
-                        colour[lane, 0] += red - colour[lane, 0] // 4
-                        colour[lane, 1] += green - colour[lane, 1] // 4
-                        colour[lane, 2] += blue - colour[lane, 2] // 4
+                        last[k] = at
+                        count[k] += 1
+                        colour[k, 0] += red - colour[k, 0] // 4
+                        colour[k, 1] += green - colour[k, 1] // 4
+                        colour[k, 2] += blue - colour[k, 2] // 4
                 else:
-                    blank[lane] += 1
-                over = not fits and (blank[lane] > gaps[0] or at - last[lane] > min(gaps[1], count[lane]))
+                    blank[k] += 1
+                over = not fits and (blank[k] > gaps[0] or at - last[k] > min(gaps[1], count[k]))
                 if over or at == length - 1:
-                    run = last[lane] - first[lane] + 1
-                    if run >= min_length and 2 * count[lane] >= run and n < MAX_SEGMENTS:
-                        found[n, 0] = lane
-                        found[n, 1] = first[lane]
-                        found[n, 2] = last[lane]
-                        found[n, 3] = count[lane]
+                    run = last[k] - first[k] + 1
+                    if run >= min_length and 2 * count[k] >= run and n < MAX_SEGMENTS:
+                        found[n, 0] = lanes[k]
+                        found[n, 1] = first[k]
+                        found[n, 2] = last[k]
+                        found[n, 3] = count[k]
                         n += 1
-                    first[lane] = -1
-            if first[lane] < 0 and inked:
-                first[lane], last[lane], count[lane], blank[lane] = at, at, 1, 0
+                    first[k] = -1
+            if first[k] < 0 and inked:
+                first[k], last[k], count[k], blank[k] = at, at, 1, 0
                 for channel in range(3):
-                    colour[lane, channel] = 4 * np.int32(rgb[y, x, channel])
+                    colour[k, channel] = 4 * np.int32(rgb[y, x, channel])
     return found[:n].copy()
 
 

@@ -152,14 +152,20 @@ def close_gaps(mask: NDArray[np.uint8], distance: NDArray[np.uint8], longest: in
                 above[x] = y
 
 
-def level_segments(
-    rgb: NDArray[np.uint8], distance: NDArray[np.uint8], threshold: int, gaps: tuple[int, int], min_length: int
+def long_segments(
+    rgb: NDArray[np.uint8],
+    distance: NDArray[np.uint8],
+    upright: bool,
+    threshold: int,
+    gaps: tuple[int, int],
+    min_length: int,
 ) -> NDArray[np.int32]:
-    """What ``segments`` finds along the rows, in less time: most rows of a figure have no long run of ink.
+    """What ``segments`` finds anywhere, in less time: most rows and columns of a figure have no long run of ink.
 
     Args:
         rgb: ``[H, W, 3]``.
         distance: ``[H, W]`` from ``contrast``.
+        upright: As for ``segments``.
         threshold: Least distance from the background.
         gaps: As for ``segments``.
         min_length: As for ``segments``.
@@ -167,9 +173,9 @@ def level_segments(
     Returns:
         ``[n, 4]`` as ``segments``.
     """
-    rows = long_rows((distance >= threshold).view(np.uint8), gaps[0], min_length)
-    found: NDArray[np.int32] = segments(rgb[rows], distance[rows], False, threshold, gaps, min_length)
-    found[:, 0] = rows[found[:, 0]]
+    ink = (distance >= threshold).view(np.uint8)
+    lanes = long_rows(np.ascontiguousarray(ink.T) if upright else ink, gaps[0], min_length)
+    found: NDArray[np.int32] = segments(rgb, distance, lanes, upright, threshold, gaps, min_length)
     return found
 
 

@@ -259,40 +259,32 @@ def paint(
             between them.
         reach: Distance within which a pixel is drawn on.
     """
+    x0, y0 = place[0], place[2]
+    across, down = 1.0 / place[1], 1.0 / place[3]
     for k in range(runs.shape[0]):
         lane, low, high, width = runs[k]
         single = width <= 1.15 * stroke
         inset = 0.5 * (high - low) * (1.0 if single else stroke / width)
         low, high = low + inset, high - inset
-        if not single and width < 2.1 * stroke:
-            _paint(nearest, lane, low, low, upright, place, reach)
-            _paint(nearest, lane, high, high, upright, place, reach)
-        else:
-            _paint(nearest, lane, low, high, upright, place, reach)
+        pieces = 2 if not single and width < 2.1 * stroke else 1
+        for piece in range(pieces):
+            start, end = (low, high) if pieces == 1 else ((low, low) if piece == 0 else (high, high))
+            if upright:
+                box = (lane - x0) * across, (lane + 1.0 - x0) * across, (start - y0) * down, (end - y0) * down
+            else:
+                box = (start - x0) * across, (end - x0) * across, (lane - y0) * down, (lane + 1.0 - y0) * down
+            _paint(nearest, box, reach)
 
 
 @njit(cache=True, nogil=True)
-def _paint(
-    nearest: NDArray[np.float32],
-    lane: float,
-    low: float,
-    high: float,
-    upright: bool,
-    place: NDArray[np.float64],
-    reach: float,
-) -> None:
-    """Draw one piece of a column (or row)."""
-    size_y, size_x = nearest.shape
-    if upright:
-        left, right, top, bottom = lane, lane + 1.0, low, high
-    else:
-        left, right, top, bottom = low, high, lane, lane + 1.0
-    left, right = (left - place[0]) / place[1], (right - place[0]) / place[1]
-    top, bottom = (top - place[2]) / place[3], (bottom - place[2]) / place[3]
-    for row in range(max(0, math.ceil(top - reach - 0.5)), min(size_y - 1, math.floor(bottom + reach - 0.5)) + 1):
+def _paint(nearest: NDArray[np.float32], box: tuple[float, float, float, float], reach: float) -> None:
+    """Draw a rectangle: left, right, upper and lower side in pixels of the picture."""
+    left, right, top, bottom = box
+    height, width = nearest.shape
+    first, last = max(0, math.ceil(left - reach - 0.5)), min(width - 1, math.floor(right + reach - 0.5))
+    for row in range(max(0, math.ceil(top - reach - 0.5)), min(height - 1, math.floor(bottom + reach - 0.5)) + 1):
         dy = max(0.0, top - row - 0.5, row + 0.5 - bottom)
-        for column in range(
-            max(0, math.ceil(left - reach - 0.5)), min(size_x - 1, math.floor(right + reach - 0.5)) + 1
-        ):
+        line = nearest[row]
+        for column in range(first, last + 1):
             dx = max(0.0, left - column - 0.5, column + 0.5 - right)
-            nearest[row, column] = min(nearest[row, column], dx * dx + dy * dy)
+            line[column] = min(line[column], dx * dx + dy * dy)

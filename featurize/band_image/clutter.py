@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shc.kernels.picture_lines import join_segments
-from shc.kernels.picture_parts import boxed, close_gaps, edge_runs, keep_parts, level_segments, parts
+from shc.kernels.picture_parts import boxed, close_gaps, edge_runs, keep_parts, long_segments, parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def erase_legends(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], mask: NDA
         distance: ``[h, w]`` distance from the background.
         mask: ``[h, w]`` ink; changed in place.
     """
-    runs = level_segments(rgb, distance, _FLOOR, _GAPS, _SHORTEST_SIDE)
+    runs = long_segments(rgb, distance, False, _FLOOR, _GAPS, _SHORTEST_SIDE)
     lines = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
     thin = (lines[:, 1] - lines[:, 0] < _THICKEST_TICK) & (lines[:, 3] - lines[:, 2] < 0.7 * mask.shape[1])
     for left, top, right, bottom in boxed(mask, lines[thin], 8, 40, 14):

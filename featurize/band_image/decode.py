@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from PIL import Image, UnidentifiedImageError
 
+from shc.featurize.allocator import keep_freed_memory
 from shc.featurize.band_image.formats import EXPORT_HINT, HEAD_BYTES, PILLOW_FORMATS, describe, picture_format
 from shc.featurize.band_image.pixels import to_rgb
 from shc.featurize.errors import ShcError
@@ -52,6 +53,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         ShcError: The file is no picture of these formats, is damaged, cut off, animated or of several pages, or is
             too large or too small.
     """
+    keep_freed_memory()
     try:
         _check_file(path)
         with path.open("rb") as stream:

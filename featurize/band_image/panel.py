@@ -13,8 +13,8 @@ from shc.featurize.band_image.panel_open import before_frame, between_blanks, wi
 from shc.featurize.band_image.panel_split import LINE_CONTRAST, PanelCandidate, gaps, without_bar, without_dos
 from shc.featurize.band_image.types import Box
 from shc.kernels.picture import blob_boxes, contrast
-from shc.kernels.picture_lines import extend_lines, frames, ink_outside, join_segments, longest_runs, segments
-from shc.kernels.picture_parts import level_segments
+from shc.kernels.picture_lines import extend_lines, frames, ink_outside, join_segments, longest_runs
+from shc.kernels.picture_parts import long_segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,10 +115,7 @@ def _lines(rgb: NDArray[np.uint8], distance: NDArray[np.uint8], *, upright: bool
     thickest = max(14 if upright else 8, round(0.02 * max(rgb.shape[:2])))
     gaps = (max(3, round((0.015 if upright else 0.006) * length)), max(8, round(0.08 * length)))
     shortest = max(20, round(0.1 * length))
-    if upright:
-        runs = segments(rgb, distance, upright, LINE_CONTRAST, gaps, shortest)
-    else:
-        runs = level_segments(rgb, distance, LINE_CONTRAST, gaps, shortest)
+    runs = long_segments(rgb, distance, upright, LINE_CONTRAST, gaps, shortest)
     lines: NDArray[np.int32] = join_segments(runs[np.argsort(runs[:, 0], kind="stable")])
     lines = lines[lines[:, 1] - lines[:, 0] < thickest]
     if len(lines) > _LONGEST:

@@ -95,7 +95,7 @@ def test_segments_bridge_what_crosses_and_end_at_blanks(*, upright: bool) -> Non
     rgb[20, 88:99] = 0
     if upright:
         rgb = np.ascontiguousarray(rgb.transpose(1, 0, 2))
-    found = picture_lines.segments(rgb, picture.contrast(rgb, WHITE), upright, 40, (3, 10), 20)
+    found = picture_lines.segments(rgb, picture.contrast(rgb, WHITE), np.array([7, 20]), upright, 40, (3, 10), 20)
     assert found.tolist() == [[20, 10, 79, 64]]
 
 
@@ -240,13 +240,17 @@ def test_ink_is_followed_inwards_from_all_sides(seed: int, height: int, width: i
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**31), gap=st.integers(1, 4), shortest=st.integers(3, 25))
-def test_level_segments_are_those_of_all_rows(seed: int, gap: int, shortest: int) -> None:
+@given(seed=st.integers(0, 2**31), gap=st.integers(1, 4), shortest=st.integers(3, 25), upright=st.booleans())
+def test_long_segments_are_those_of_all_rows_or_columns(seed: int, gap: int, shortest: int, *, upright: bool) -> None:
     rgb = _random(seed, 30, 40)
     rgb[5, 3:30] = rgb[6, 3:30] = (200, 0, 0)
+    if upright:
+        rgb = np.ascontiguousarray(rgb.transpose(1, 0, 2))
     distance = picture.contrast(rgb, WHITE)
-    plain = picture_lines.segments(rgb, distance, False, 30, (gap, 6), shortest)
-    np.testing.assert_array_equal(picture_parts.level_segments(rgb, distance, 30, (gap, 6), shortest), plain)
+    lanes = np.arange(30)
+    plain = picture_lines.segments(rgb, distance, lanes, upright, 30, (gap, 6), shortest)
+    found = picture_parts.long_segments(rgb, distance, upright, 30, (gap, 6), shortest)
+    np.testing.assert_array_equal(found, plain)
     assert len(plain) >= (shortest < 25)
 
 
