@@ -74,7 +74,9 @@ class PictureConfig:
     dropout: float = 0.1
     """Dropout of that attention."""
     epochs: int = 14
-    """Passes over the crystals."""
+    """Passes over the crystals to learn to read pictures."""
+    style_epochs: int = 10
+    """Passes over the crystals to learn that style says nothing; 0 for none."""
     batch_size: int = 64
     """Pictures per step."""
     learning_rate: float = 2e-3

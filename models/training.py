@@ -199,7 +199,8 @@ def train(
     record = settings_record(model, config, data.digests(chosen)) | {"picture": asdict(sizes)}
     resumed = check_settings(output, record)
     if on_start is not None:
-        on_start(config.n_members * config.epochs + (sizes.epochs if model.n_picture_tokens else 0))
+        encoder_epochs = sizes.epochs + sizes.style_epochs if model.n_picture_tokens else 0
+        on_start(config.n_members * config.epochs + encoder_epochs)
     _write_splits(output / SPLITS_FILE, data, chosen, parts)
     scored = read_scored(output, with_test=len(chosen.test) > 0)
     if scored is None:

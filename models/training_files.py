@@ -31,6 +31,8 @@ CHECKPOINT = "checkpoint.safetensors"
 PICTURE_FOLDER = "picture"
 TOKENS_FILE = "tokens.safetensors"
 PICTURE_METRICS_FILE = "picture_metrics.csv"
+STYLE_CHECKPOINT = "styles.safetensors"
+STYLE_METRICS_FILE = "style_metrics.csv"
 
 UNIT_LINE = "# unit: (hbar/e) S/cm for label, shc_max_abs, shc_lower, shc_upper and shc_std"
 METRICS_LINE = (
@@ -148,9 +150,9 @@ def check_settings(folder: Path, record: Mapping[str, Any]) -> bool:
 
 def remove_results(folder: Path) -> None:
     """Remove what an earlier training wrote, and nothing else."""
-    tables = (METRICS_FILE, PICTURE_METRICS_FILE, SPLITS_FILE, OOF_FILE, PREDICTIONS_FILE, LEARNING_CURVE_FILE)
-    pictures = [f"{PICTURE_FOLDER}/{name}" for name in (CHECKPOINT, TOKENS_FILE)]
-    names = (SETTINGS_FILE, *tables, *RELEASE_FILES, *pictures)
+    tables = (METRICS_FILE, PICTURE_METRICS_FILE, STYLE_METRICS_FILE, SPLITS_FILE, OOF_FILE, PREDICTIONS_FILE)
+    pictures = [f"{PICTURE_FOLDER}/{name}" for name in (CHECKPOINT, STYLE_CHECKPOINT, TOKENS_FILE)]
+    names = (SETTINGS_FILE, *tables, LEARNING_CURVE_FILE, *RELEASE_FILES, *pictures)
     for name in names:
         (folder / name).unlink(missing_ok=True)
     for path in folder.glob(f"{MEMBERS_FOLDER}/*/{CHECKPOINT}"):

@@ -44,6 +44,10 @@ Kind = Literal["file", "styled", "styled_scalar"]
 """Where a picture comes from: a file, or the computed bands with or without spin-orbit coupling drawn in some style."""
 
 
+STANDARD: Final = "standard"
+"""Source of the picture of computed bands that the model is given where it computes them."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
     """A normalised picture of bands as a feature file holds it."""

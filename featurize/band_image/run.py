@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from shc.featurize.band_image.codec import NO_STAMP, BadPicture, PictureSet, StoredPicture, encode
+from shc.featurize.band_image.codec import NO_STAMP, STANDARD, BadPicture, PictureSet, StoredPicture, encode
 from shc.featurize.band_image.listing import STAGE, list_pictures
 from shc.featurize.band_image.matching import match_pictures
 from shc.featurize.electronic.codec import decode
@@ -222,7 +222,7 @@ def _styled(record: CrystalRecord, n: int) -> tuple[StoredPicture, ...]:
     from shc.featurize.band_image.style_pictures import styled_pictures  # noqa: PLC0415  matplotlib takes a second to load
 
     bands, seed = decode(record.bands), int(record.content_hash[:16], 16)
-    standard = StoredPicture(band_image(bands), -BAND_RANGE, BAND_RANGE, 1.0, "standard", "styled")
+    standard = StoredPicture(band_image(bands), -BAND_RANGE, BAND_RANGE, 1.0, STANDARD, "styled")
     styled = [
         StoredPicture.of(picture, str(number), "styled_scalar" if style.scalar else "styled")
         for number, (picture, style) in enumerate(styled_pictures(bands, seed, n))

@@ -33,7 +33,7 @@ SIZES = ModelConfig(
     n_distance=6,
     n_values=10,
 )
-PICTURE = PictureConfig(channels=(4, 4, 8), n_heads=2, epochs=2, batch_size=8)
+PICTURE = PictureConfig(channels=(4, 4, 8), n_heads=2, epochs=2, style_epochs=2, batch_size=8)
 FUSED = replace(
     SIZES,
     n_curves=N_NUMBERS,

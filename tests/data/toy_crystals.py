@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shc.featurize.band_image.codec import PictureSet, StoredPicture
+from shc.featurize.band_image.codec import STANDARD, PictureSet, StoredPicture
 from shc.featurize.band_image.codec import encode as pack_pictures
 from shc.featurize.config import BANDS_AUTO, FeaturizeConfig
 from shc.featurize.electronic.codec import encode as pack_bands
@@ -54,9 +54,15 @@ def picture(seed: int, *, confidence: float = 1.0) -> StoredPicture:
 
 
 def crystal(number: int, *, bands: bool, n_pictures: int, confidence: float = 1.0) -> CrystalRecord:
-    """A crystal with or without bands and pictures; those of another number are other bands."""
+    """A crystal with or without bands and pictures; those of another number are other bands.
+
+    Of several pictures the first is the standard one of computed bands and the others are drawn in some style.
+    """
     record: CrystalRecord = MAKE_RECORD(f"m{number:02}", n_atoms=2 + number % 7, n_nodes=1 + number % 2, seed=number)
     pictures = tuple(picture(number + 100 * k, confidence=confidence) for k in range(n_pictures))
+    if n_pictures > 1:
+        sources = (STANDARD, *map(str, range(n_pictures - 1)))
+        pictures = tuple(replace(p, source=s, kind="styled") for p, s in zip(pictures, sources, strict=True))
     return replace(
         record,
         bands=pack_bands(electronic(number)) if bands else b"",

@@ -92,7 +92,14 @@ def assert_same_outcome(output: Path, other: Path) -> None:
     ours, theirs = (load_tensors(o / "model.safetensors")[0] for o in (output, other))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    for name in ("metrics.csv", "picture_metrics.csv", "oof.csv", "predictions.csv", "splits.json"):
+    for name in (
+        "metrics.csv",
+        "picture_metrics.csv",
+        "style_metrics.csv",
+        "oof.csv",
+        "predictions.csv",
+        "splits.json",
+    ):
         assert (output / name).read_bytes() == (other / name).read_bytes(), name
 
 
@@ -105,7 +112,7 @@ def test_what_a_training_leaves(whole: TrainSummary) -> None:
     names = {path.name for path in whole.output.iterdir()}
     assert names == {
         "card.json", "learning_curve.png", "members", "metrics.csv", "model.safetensors", "oof.csv", "picture",
-        "picture_metrics.csv", "predictions.csv", "splits.json", "training.json",
+        "picture_metrics.csv", "predictions.csv", "splits.json", "style_metrics.csv", "training.json",
     }  # fmt: skip
     assert [row["epoch"] for row in table(whole.output / "picture_metrics.csv")] == ["1", "2"]
     assert all(float(row["train_loss"]) > 0.0 for row in table(whole.output / "picture_metrics.csv"))
@@ -163,9 +170,9 @@ def test_the_tables_are_those_of_the_written_model(whole: TrainSummary, folder: 
 
 
 def test_a_stopped_run_goes_on_from_any_stage(whole: TrainSummary, folder: Path, tmp_path: Path) -> None:
-    """Two epochs of the encoder and two of each of two members; stopped after one, three and four of them."""
+    """Twice two epochs of the encoder and two of each of two members; stopped after one, three and five of them."""
     expected, seen = list[int](), list[int]()
-    for last in (1, 3, 4):
+    for last in (1, 3, 5):
         stop = StopRequest()
 
         def note(last: int = last, stop: StopRequest = stop) -> None:
@@ -178,7 +185,7 @@ def test_a_stopped_run_goes_on_from_any_stage(whole: TrainSummary, folder: Path,
         assert caught.value.exit_code is ExitCode.RESUMABLE
         assert not (tmp_path / "run" / "card.json").exists()
     summary = run(folder, tmp_path / "run", on_epoch=lambda: seen.append(len(seen) + 1))
-    assert (expected, len(seen)) == ([6, 6, 6], 6)
+    assert (expected, len(seen)) == ([8, 8, 8], 8)
     assert summary.resumed
     assert_same_outcome(summary.output, whole.output)
     epochs: list[None] = []

@@ -13,8 +13,9 @@ from shc.featurize.store import FeatureFile
 from shc.models.auxiliary import AuxiliaryTargets
 from shc.models.checkpoint import load_tensors
 from shc.models.electronic_numbers import numbers_of
+from shc.models.encoder_training import augmented, train_encoder
 from shc.models.encoders.picture import SIDE, UNKNOWN
-from shc.models.picture_training import PictureTraining, augmented, train_picture_encoder
+from shc.models.picture_training import PictureTraining
 from shc.models.pictures import ROW_EV, encode_pictures
 from shc.models.training_data import write_tokens
 
@@ -87,24 +88,22 @@ def test_equal_seeds_give_equal_weights(file: FeatureFile) -> None:
 
 
 def test_resumed_after_an_epoch_gives_the_same(file: FeatureFile, tmp_path: Path) -> None:
-    whole, seen = start(file), list[tuple[int, float]]()
+    whole, seen = start(file), list[int]()
 
-    def note(epoch: int, loss: float) -> None:
-        seen.append((epoch, loss))
-        (tmp_path / f"{epoch}").write_bytes((tmp_path / "whole").read_bytes())
+    def note() -> None:
+        seen.append(whole.epoch)
+        (tmp_path / f"{whole.epoch}").write_bytes((tmp_path / "whole").read_bytes())
 
-    def again(epoch: int, loss: float) -> None:
-        seen.append((epoch, loss))
-
-    encoder = train_picture_encoder(whole, tmp_path / "whole", note)
-    assert seen == list(zip([1, 2, 3], whole.losses, strict=True))
+    encoder = train_encoder(whole, tmp_path / "whole", note)
+    assert seen == [1, 2, 3]
+    assert len(whole.losses) == 3
     assert not encoder.training
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     for epoch in (1, 3):
         resumed = start(file)
         seen.clear()
-        train_picture_encoder(resumed, tmp_path / f"{epoch}", again)
-        assert [number for number, _ in seen] == list(range(epoch + 1, 4))
+        train_encoder(resumed, tmp_path / f"{epoch}", lambda: seen.append(0))
+        assert len(seen) == 3 - epoch
         assert resumed.losses == whole.losses
         expected = weights(whole)
         assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
@@ -142,19 +141,29 @@ def picture() -> np.ndarray[Any, Any]:
 
 
 def test_a_picture_may_be_walked_backwards(picture: np.ndarray[Any, Any]) -> None:
-    np.testing.assert_array_equal(augmented(picture, Lot(0.4, 1.0, 1.0)), picture[:, ::-1])  # type: ignore[arg-type]
-    np.testing.assert_array_equal(augmented(picture, Lot(0.6, 1.0, 1.0)), picture)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(augmented(picture, Lot(0.4, 1.0, 1.0))[0], picture[:, ::-1])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(augmented(picture, Lot(0.6, 1.0, 1.0))[0], picture)  # type: ignore[arg-type]
 
 
 def test_ink_may_fade_and_stays_ink(picture: np.ndarray[Any, Any]) -> None:
-    faded = augmented(picture, Lot(1.0, 0.2, 1.0))  # type: ignore[arg-type]
+    faded = augmented(picture, Lot(1.0, 0.2, 1.0))[0]  # type: ignore[arg-type]
     np.testing.assert_allclose(faded[20:], picture[20:] ** 1.1, rtol=1e-5)
     np.testing.assert_array_equal(faded[:20], UNKNOWN)
     assert faded.dtype == np.float32
 
 
+def test_the_picture_that_is_the_model_changes_alike_but_keeps_its_strokes(picture: np.ndarray[Any, Any]) -> None:
+    model = np.full((SIDE, SIDE), 0.5, np.float32)
+    model[:, 0] = 1.0
+    changed, beside = augmented(picture, Lot(0.4, 0.2, 0.3), model)  # type: ignore[arg-type]
+    shown = changed[:, 0] != UNKNOWN
+    assert 0 < shown.sum() < SIDE - 20
+    np.testing.assert_array_equal(beside[shown], model[shown][:, ::-1])
+    assert (beside[~shown] == UNKNOWN).all()
+
+
 def test_energies_may_be_cut(picture: np.ndarray[Any, Any]) -> None:
-    cut = augmented(picture, Lot(1.0, 1.0, 0.3))  # type: ignore[arg-type]
+    cut = augmented(picture, Lot(1.0, 1.0, 0.3))[0]  # type: ignore[arg-type]
     shown = np.abs(ROW_EV) <= 2.15
     shown[:20] = False
     np.testing.assert_array_equal(cut[shown], picture[shown])
