@@ -15,6 +15,7 @@ from shc.models.auxiliary import AuxiliaryLoss
 from shc.models.checkpoint import group, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from shc.models.heads import Output, ValueGrid, moments
 from shc.models.network import SHCTransformer
+from shc.models.schedule import one_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,13 +168,8 @@ class MemberTraining:
         self.log: list[EpochLog] = []
 
     def learning_rate(self) -> float:
-        """One-cycle schedule: linear rise over a tenth of the steps, then half a cosine to nearly 0."""
-        total = self.config.epochs * self.n_batches
-        rise = max(total // 10, 1)
-        if self.step < rise:
-            return self.config.learning_rate * (self.step + 1) / rise
-        part = (self.step - rise) / max(total - rise, 1)
-        return self.config.learning_rate * (0.5 * (1.0 + math.cos(math.pi * part)) + 1e-4)
+        """Learning rate of the next step, see ``one_cycle``."""
+        return one_cycle(self.step, self.config.epochs * self.n_batches, self.config.learning_rate)
 
     def finished(self) -> bool:
         """Whether the schedule has ended or the held-out error has stopped falling."""

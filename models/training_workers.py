@@ -92,7 +92,7 @@ def run_member(task: MemberTask, on_epoch: Callable[[EpochLog], None]) -> None:
     data = task.read()
     auxiliary = data.targets if task.config.auxiliary_weight > 0 and data.targets.known.any() else None
     task.folder.mkdir(parents=True, exist_ok=True)
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         training = MemberTraining(
             data.arrays,
             task.labels,
@@ -255,7 +255,7 @@ def _single_threaded_children() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread for torch: sums are then taken in the same order on every machine with the same kernels."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
