@@ -357,6 +357,8 @@ def peer_opencv(path: Path, window: EnergyWindow) -> NDArray[np.float32]:
     straight = ((across | along) > 0) & (saturation < 60)
     mask[cv2.dilate(straight.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = 0
     inside = np.ascontiguousarray(mask[top + 3 : bottom - 2, left + 3 : right - 2])
+    if inside.size == 0:
+        return np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), np.float32)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     small = (stats[:, cv2.CC_STAT_WIDTH] < 0.03 * width) & (stats[:, cv2.CC_STAT_HEIGHT] < 0.03 * height)
     inside[small[labels]] = 0
@@ -386,6 +388,8 @@ def peer_skimage(path: Path, window: EnergyWindow) -> NDArray[np.float32]:
     (left, top), (right, bottom) = ends.min(axis=0), ends.max(axis=0)
     mask &= ~morphology.dilation((across | along) & (saturation < 0.25), np.ones((3, 3), bool))
     inside = mask[top + 3 : bottom - 2, left + 3 : right - 2].copy()
+    if inside.size == 0:
+        return np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), np.float32)
     labels = measure.label(inside)
     for region in measure.regionprops(labels):
         y0, x0, y1, x1 = region.bbox

@@ -9,7 +9,7 @@ import numpy as np
 
 from shc.featurize.band_image.colours import SAME_COLOUR, fills_area, frequent_colours, page_first
 from shc.featurize.band_image.panel_neighbour import without_neighbour
-from shc.featurize.band_image.panel_open import before_frame, between_blanks, without_text
+from shc.featurize.band_image.panel_open import before_frame, between_blanks, stacked, without_text
 from shc.featurize.band_image.panel_split import LINE_CONTRAST, PanelCandidate, gaps, without_bar, without_dos
 from shc.featurize.band_image.types import Box
 from shc.kernels.picture import blob_boxes, contrast
@@ -35,12 +35,18 @@ _INNER: Final = 0.8
 """A frame with more than this part of a tinted area is its frame and tells more exactly where the panel ends."""
 _LEAD: Final = (1.3, 1.6, 1.3, 0.0, 0.0)
 """So many times the score of the best frame a rectangle needs that has fewer than three sides."""
+_BESIDE: Final = 0.8
+"""The same where the frame is another panel's."""
 _TRUST: Final = (0.0, 0.0, 0.0, 0.6, 1.0)
 """How much of the score of a frame with so many sides counts against rectangles with fewer."""
+_LONG: Final = 0.8
+"""Least length of an upper side, as a part of the longest level line's."""
+_TITLE: Final = 0.15
+"""A title lies no higher above a side than this part of the side's length."""
 _CERTAIN: Final = 0.41
 """Where the best frame scores more no rectangle without sides can have the lead."""
 _OPEN: Final = 2
-"""With fewer sides than this a rectangle may take in what stands beside it."""
+"""With fewer sides than this a rectangle may take in what stands beside it; with more it needs no lead."""
 _OUTSIDE: Final = 0.5
 """More ink than this part of a side, just outside it, is that of bands."""
 _CROSSED: Final = 0.5
@@ -155,12 +161,27 @@ def _framed(
     smallest: int,
 ) -> list[tuple[Box, int]]:
     """Panels that sides or a tint bound, and their number of sides."""
-    longer = [extend_lines(lines, distance, lines is upright, LINE_CONTRAST) for lines in (level, upright)]
-    found = [(Box(*map(int, row[:4])), int(row[4])) for row in frames(*longer, slack, smallest)]
+    level_lines = extend_lines(level, distance, False, LINE_CONTRAST)
+    upright_lines = _with_shorter(extend_lines(upright, distance, True, LINE_CONTRAST), level, slack)
+    found = [(Box(*map(int, row[:4])), int(row[4])) for row in frames(level_lines, upright_lines, slack, smallest)]
     for box in filled:
         if not any(sides == FULL_FRAME and box.common(frame) > _INNER * box.area for frame, sides in found):
             found.append((box, FULL_FRAME))
     return found + _corners(level, upright, slack, smallest)
+
+
+def _with_shorter(upright: NDArray[np.int32], level: NDArray[np.int32], slack: int) -> NDArray[np.int32]:
+    """Upright lines, and those that a letter of a title makes longer once more, from their corner on."""
+    if len(level) == 0:
+        return upright
+    length = level[:, 3] - level[:, 2]
+    level = level[length > _LONG * length.max()]
+    corner = np.minimum(np.abs(level[:, 2] - upright[:, :1]), np.abs(level[:, 3] - upright[:, 1:2])) <= slack
+    above = level[:, 0] - upright[:, 2:3]
+    line, end = np.nonzero(corner & (above > 3) & (above < _TITLE * (upright[:, 3:] - upright[:, 2:3])))
+    shorter = upright[line]
+    shorter[:, 2] = level[end, 0]
+    return np.concatenate([upright, shorter])
 
 
 def _loose(
@@ -173,7 +194,8 @@ def _loose(
 ) -> list[tuple[Box, int]]:
     """Panels that only what is drawn in them bounds; ``whole`` are frames, which are not theirs."""
     found = []
-    blobs = _blobs(distance, smallest) or _extent(distance)
+    blobs = [box for box in stacked(_blobs(distance), smallest) if min(box.width, box.height) >= smallest]
+    blobs = blobs or _extent(distance)
     for sides, boxes in ((0, blobs), (1, _combs(level, upright, slack, smallest))):
         for box in (part for joined in boxes for part in between_blanks(joined, distance, smallest)):
             fitted = without_text(box, distance, above=sides == 0)
@@ -224,11 +246,10 @@ def _combs(level: NDArray[np.int32], upright: NDArray[np.int32], slack: int, sma
     return found
 
 
-def _blobs(distance: NDArray[np.uint8], smallest: int) -> list[Box]:
+def _blobs(distance: NDArray[np.uint8]) -> list[Box]:
     """Rectangles of ink that hangs together."""
     cell = max(3, round(0.006 * max(distance.shape)))
-    boxes = [Box(*map(int, row)) for row in blob_boxes(distance, LINE_CONTRAST, cell)]
-    return [box for box in boxes if min(box.width, box.height) >= smallest]
+    return [Box(*map(int, row)) for row in blob_boxes(distance, LINE_CONTRAST, cell)]
 
 
 def _extent(distance: NDArray[np.uint8]) -> list[Box]:
@@ -257,15 +278,15 @@ def _bounding(candidates: list[PanelCandidate], distance: NDArray[np.uint8]) -> 
     best = sorted(candidates, key=lambda candidate: -candidate.score)[:_LONGEST]
     boxes = [(box.left, box.top, box.right, box.bottom) for box in (candidate.box for candidate in best)]
     full = ink_outside(distance, np.array(boxes, np.int32).reshape(-1, 4), LINE_CONTRAST, _THICKEST) > _OUTSIDE
-    return [replace(one, score=_CROSSED * one.score) if out else one for one, out in zip(best, full, strict=True)]
+    crossed = (replace(one, score=_CROSSED * one.score, crossed=True) for one in best)
+    return [other if out else one for one, other, out in zip(best, crossed, full, strict=True)]
 
 
 def _outermost(candidates: list[PanelCandidate]) -> list[PanelCandidate]:
     """Leave out what overlaps a better one."""
     kept: list[PanelCandidate] = []
-    framed = _framed_score(candidates)
-    candidates = [candidate for candidate in candidates if candidate.score > _LEAD[candidate.sides] * framed]
-    sided = [candidate.box for candidate in candidates if candidate.sides >= _OPEN]
+    candidates = [candidate for candidate in candidates if _leads(candidate, candidates)]
+    sided = [candidate.box for candidate in candidates if candidate.sides >= _OPEN and not candidate.crossed]
     for candidate in tuple(candidates):
         if candidate.sides < _OPEN and any(candidate.box.common(box) > 0.6 * candidate.box.area for box in sided):
             candidates.remove(candidate)
@@ -275,9 +296,18 @@ def _outermost(candidates: list[PanelCandidate]) -> list[PanelCandidate]:
     return kept
 
 
+def _leads(candidate: PanelCandidate, others: list[PanelCandidate]) -> bool:
+    """Whether a rectangle scores enough more than the best frame over it, and than those beside it."""
+    over = [other for other in others if candidate.box.common(other.box) > 0]
+    beside = [other for other in others if candidate.box.common(other.box) == 0]
+    least = max(_LEAD[candidate.sides] * _framed_score(over), _BESIDE * _framed_score(beside))
+    return candidate.sides > _OPEN or candidate.score > least
+
+
 def _framed_score(candidates: list[PanelCandidate]) -> float:
     """Score of the best frame, as far as it counts against rectangles with fewer sides."""
-    return max((_TRUST[candidate.sides] * candidate.score for candidate in candidates), default=0.0)
+    trusted = (_TRUST[min(one.sides, FULL_FRAME - one.crossed)] * one.score for one in candidates)
+    return max(trusted, default=0.0)
 
 
 def _shared(box: Box, other: Box) -> float:

@@ -13,6 +13,7 @@ from shc.featurize.band_image.panel_split import (
     LINE_CONTRAST,
     PAIR,
     REACH,
+    STRIP,
     PanelCandidate,
     ends_at_label,
     wider,
@@ -87,9 +88,18 @@ def _meeting_sides(box: Box, distance: NDArray[np.uint8]) -> int | None:
         if end + gap >= box.width and any(abs(other - gap) <= 2 for other, _ in blocks):
             continue
         between = inked[:, end : end + gap].any(axis=1)
-        if between.mean() < _EMPTY:
+        if between.mean() < _EMPTY and _may_part(box, distance, box.left + end, gap):
             return box.left + begin if before.any() and _going_across(before, between) < _CROSSED else None
     return None
+
+
+def _may_part(box: Box, distance: NDArray[np.uint8], begin: int, gap: int) -> bool:
+    """Whether a gap is narrow, or the upper or the lower side of the frame is missing somewhere in it."""
+    if gap <= REACH // 2:
+        return True
+    middle = slice(begin + 1, begin + gap - 1)
+    upper, lower = distance[max(0, box.top - STRIP) : box.top], distance[box.bottom : box.bottom + STRIP]
+    return any(side.size == 0 or side[:, middle].max(axis=0).min() < LINE_CONTRAST for side in (upper, lower))
 
 
 def _full_columns(inked: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -17,6 +17,10 @@ _LABEL: Final = (0.09, 0.07)
 """Largest label at the axes, as parts of the figure's width and height."""
 _GAP: Final = 0.012
 """Columns without ink that are more than this part of the figure's width part two panels without frames."""
+_SAME_COLUMNS: Final = 0.9
+"""Least part of the columns that bands on either side of a gap share."""
+_UNBROKEN: Final = 0.8
+"""Ink in more than this part of the columns is that of a band, which goes on from side to side; text has gaps."""
 _SPREAD: Final = 0.4
 """Least part of a side along which ink beside it is spread if bands go on there; that of a legend is not."""
 _DENSE: Final = 0.4
@@ -48,6 +52,33 @@ def between_blanks(box: Box, distance: NDArray[np.uint8], smallest: int) -> list
     return [part for part in parts if part.width >= max(smallest, widest // 2)]
 
 
+def stacked(boxes: list[Box], narrowest: int) -> list[Box]:
+    """Join what lies in the same columns, as bands do below and above a gap of energies.
+
+    Args:
+        boxes: Rectangles of ink.
+        narrowest: Least width of a panel, pixels; what is narrower is left as it is.
+
+    Returns:
+        The rectangles, joined where they share nearly all columns.
+    """
+    joined: list[Box] = []
+    for box in sorted(boxes, key=lambda box: -box.width):
+        for k, other in enumerate(joined):
+            common = min(box.right, other.right) - max(box.left, other.left)
+            if box.width >= narrowest and common > _SAME_COLUMNS * max(box.width, other.width):
+                joined[k] = Box(
+                    min(box.left, other.left),
+                    min(box.top, other.top),
+                    max(box.right, other.right),
+                    max(box.bottom, other.bottom),
+                )
+                break
+        else:
+            joined.append(box)
+    return joined
+
+
 def without_text(box: Box, distance: NDArray[np.uint8], *, above: bool) -> Box:
     """Fit a rectangle that no frame bounds: widen it over ink that goes on at its sides, leave text around it out.
 
@@ -61,9 +92,9 @@ def without_text(box: Box, distance: NDArray[np.uint8], *, above: bool) -> Box:
     """
     step, label = max(2, distance.shape[1] // 600), round(_LABEL[0] * distance.shape[1])
     box = _widened(_between_text(box, distance, above=above), distance)
-    counts = np.count_nonzero(distance[box.top : box.bottom, box.left : box.right] >= LINE_CONTRAST, axis=0)
-    left = _text(counts > 0, label, step)
-    left += _ticks(counts[left:], label)
+    ink = distance[box.top : box.bottom, box.left : box.right] >= LINE_CONTRAST
+    left = _text(ink.T, label, step)
+    left += _ticks(np.count_nonzero(ink[:, left:], axis=0), label)
     box = replace(box, left=box.left + left) if box.width > left else box
     return _between_text(box, distance, above=above)
 
@@ -89,10 +120,11 @@ def before_frame(box: Box, frame: Box, distance: NDArray[np.uint8], slack: int) 
 
 
 def _between_text(box: Box, distance: NDArray[np.uint8], *, above: bool) -> Box:
-    """Leave out text below a rectangle, and above it."""
+    """Leave out text below a rectangle, and above it; the numbers at the left may stand in the same rows."""
     step, label = max(2, distance.shape[1] // 600), round(_LABEL[1] * distance.shape[0])
-    rows = _inked(distance[box.top : box.bottom, box.left : box.right] >= LINE_CONTRAST, 1)
-    top, bottom = box.top + above * _text(rows, label, step), box.bottom - _text(rows[::-1], label, step)
+    left = box.left + min(round(_LABEL[0] * distance.shape[1]), box.width // 4)
+    ink = distance[box.top : box.bottom, left : box.right] >= LINE_CONTRAST
+    top, bottom = box.top + above * _text(ink, label, step), box.bottom - _text(ink[::-1], label, step)
     return replace(box, top=top, bottom=bottom) if bottom > top else box
 
 
@@ -115,8 +147,9 @@ def _widened(box: Box, distance: NDArray[np.uint8]) -> Box:
 
 def _dense(counts: NDArray[np.int64], size: int) -> int:
     """How far the pixels with ink are about as many behind the end of a rectangle as they are in it."""
-    usual = np.median(counts[:size])
-    return int(np.argmin(np.append(counts[size:] > _DENSE * usual, False))) if usual > 0 else 0
+    inside = counts[:size]
+    usual = np.median(inside[inside > 0]) if inside.any() else np.inf
+    return int(np.argmin(np.append(counts[size:] > _DENSE * usual, False)))
 
 
 def _beyond(beside: NDArray[np.bool_], least: int, step: int) -> int:
@@ -149,12 +182,12 @@ def _going_on(inked: NDArray[np.bool_], step: int) -> int:
     return int(at[np.argmax(np.append(np.diff(at) > step + 1, True))]) + 1
 
 
-def _text(inked: NDArray[np.bool_], longest: int, step: int) -> int:
-    """How much at the beginning is text: pieces up to a longest one, each with background behind it."""
-    begin = 0
+def _text(ink: NDArray[np.bool_], longest: int, step: int) -> int:
+    """How much at the beginning is text: pieces up to a longest one with gaps in and behind each."""
+    inked, begin = _inked(ink, 1), 0
     while True:
         size = _going_on(inked[begin:], step)
         blank = inked[begin + size :]
-        if size > longest or not blank.any():
+        if size > longest or not blank.any() or ink[begin : begin + size].any(axis=0).mean() > _UNBROKEN:
             return begin
         begin += size + int(np.argmax(blank))

@@ -18,6 +18,10 @@ LINE_CONTRAST: Final = 40
 """Least distance of a frame from the background."""
 _BAR: Final = 0.9
 """Least part of a column that is ink if it belongs to a colour bar."""
+_CROSSING: Final = 0.12
+"""Largest part of a column between a side and a colour bar that is ink; ticks may."""
+_SIDE: Final = 1.3
+"""So many times as thick as the left side is what is no right side."""
 BAR_PLACE: Final = 0.15
 """A colour bar lies within this part of the width."""
 _BAR_WIDTH: Final = 0.02
@@ -28,7 +32,7 @@ PAIR: Final = 0.04
 """Upright lines that are closer than this part of the width may be sides of two frames."""
 _BLANK: Final = 0.06
 """What is empty left of the density of states and wider than this part of the width parts two panels."""
-_STRIP: Final = 3
+STRIP: Final = 3
 """Rows of a frame's upper and lower side that are looked at, pixels."""
 _BROKEN: Final = 0.5
 """A side of a frame is broken where it has less than this part of its usual contrast."""
@@ -55,6 +59,8 @@ class PanelCandidate:
     """Columns of the upright lines that cross the panel from top to bottom."""
     with_dos: bool = False
     """Whether a density of states next to the bands in the same frame has been cut off."""
+    crossed: bool = False
+    """Whether bands seem to go on outside of a side."""
 
 
 def gaps(box: Box, distance: NDArray[np.uint8]) -> list[Box]:
@@ -67,8 +73,8 @@ def gaps(box: Box, distance: NDArray[np.uint8]) -> list[Box]:
     Returns:
         The parts from left to right; the rectangle alone if there is no gap.
     """
-    upper = distance[max(0, box.top - _STRIP) : box.top, box.left : box.right]
-    lower = distance[box.bottom : box.bottom + _STRIP, box.left : box.right]
+    upper = distance[max(0, box.top - STRIP) : box.top, box.left : box.right]
+    lower = distance[box.bottom : box.bottom + STRIP, box.left : box.right]
     if upper.size == 0 or lower.size == 0:
         return [box]
     sides = np.minimum(upper.max(axis=0), lower.max(axis=0)), np.maximum(upper.max(axis=0), lower.max(axis=0))
@@ -76,6 +82,7 @@ def gaps(box: Box, distance: NDArray[np.uint8]) -> list[Box]:
     if usual < LINE_CONTRAST:
         return [box]
     profile = distance[box.top : box.bottom, box.left : box.right].mean(axis=0)
+    inside = float(np.median(profile))
     broken = np.flatnonzero(sides[1] < _BROKEN * usual)
     edges = [0]
     for gap in np.split(broken, np.flatnonzero(np.diff(broken) > 1) + 1):
@@ -85,7 +92,8 @@ def gaps(box: Box, distance: NDArray[np.uint8]) -> list[Box]:
         before, after = profile[start : gap[0] + 1], profile[gap[-1] : gap[-1] + REACH + 1]
         if profile[gap].min() > _CLEAR * min(before.max(), after.max()):
             continue
-        thick, end = before <= 0.5 * before.max(), after <= 0.5 * after.max()
+        # Where bands are dense every column is dark, and sides are only darker.
+        thick, end = (part <= 0.5 * (part.max() + inside) for part in (before, after))
         first = gap[0] + 1 - np.argmax(np.append(thick[::-1][np.argmin(thick[::-1]) :], True)) - np.argmin(thick[::-1])
         last = gap[-1] + np.argmin(end) + np.argmax(np.append(end[np.argmin(end) :], True))
         edges += [int(first), int(last)]
@@ -97,17 +105,37 @@ def without_bar(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> Panel
     """Cut a colour bar off that stands at the right end, close beside the frame."""
     box = candidate.box
     room = round(BAR_PLACE * box.width)
-    full = (distance[box.top : box.bottom, box.right - room : box.right] >= LINE_CONTRAST).mean(axis=0) > _BAR
-    columns = np.flatnonzero(full)
+    inked = (distance[box.top : box.bottom, box.right - room : box.right] >= LINE_CONTRAST).mean(axis=0)
+    columns = np.flatnonzero(inked > _BAR)
     if columns.size == 0 or columns[-1] < room - 3:
         return candidate
     runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
     if runs[-1].size < _BAR_WIDTH * box.width:
         return candidate
-    near = [run for run in runs if runs[-1][0] - run[-1] < PAIR * box.width]
-    right = box.right - room + int(near[0][0])
+    right = _bar_side(runs, inked, PAIR * box.width)
+    if right == runs[-1][0] and runs[-1].size <= _SIDE * _side_thickness(box, distance):
+        return candidate
+    right += box.right - room
     uprights = tuple(upright for upright in candidate.uprights if upright < right)
     return replace(candidate, box=replace(box, right=right), uprights=uprights)
+
+
+def _bar_side(runs: list[NDArray[np.int64]], inked: NDArray[np.float64], near: float) -> int:
+    """First column of the side left of a colour bar, which nothing crosses the gap to; of the bar if there is none."""
+    begin = int(runs[-1][0])
+    for run in reversed(runs[:-1]):
+        if runs[-1][0] - run[-1] >= near or inked[run[-1] + 1 : begin].min() > _CROSSING:
+            break
+        begin = int(run[0])
+    return begin
+
+
+def _side_thickness(box: Box, distance: NDArray[np.uint8]) -> int:
+    """Columns of the left side of a frame."""
+    room = min(box.left, REACH * 2)
+    full = (distance[box.top : box.bottom, box.left - room : box.left + 3] >= LINE_CONTRAST).mean(axis=0) > _BAR
+    columns = np.flatnonzero(full[::-1])
+    return int(np.argmin(np.append(full[::-1][columns[0] :], False))) if columns.size else 0
 
 
 def ends_at_label(box: Box, distance: NDArray[np.uint8]) -> bool:
@@ -155,7 +183,7 @@ def without_dos(candidate: PanelCandidate, distance: NDArray[np.uint8]) -> Panel
     if not own_side and not any(_is_dos(inside, *counts, line) for line in lines):
         return candidate
     inked = np.append(np.flatnonzero(pixels[: lines[0]]), lines[0])
-    blank = np.flatnonzero(np.diff(inked) > _BLANK * box.width)
+    blank = np.flatnonzero((np.diff(inked) > _BLANK * box.width) & (2 * inked[:-1] > lines[0]))
     cut = replace(box, right=box.left + int(inked[blank[0]] + 1 if blank.size else lines[0]))
     uprights = tuple(column for column in candidate.uprights if column < cut.right)
     return replace(candidate, box=cut, uprights=uprights, with_dos=True)

@@ -7,7 +7,7 @@ import pytest
 
 from shc.featurize.band_image.panel import FULL_FRAME, choose_panel, find_panels
 from shc.featurize.band_image.panel_open import without_text
-from shc.featurize.band_image.panel_split import ends_at_label
+from shc.featurize.band_image.panel_split import PanelCandidate, ends_at_label, gaps, without_bar
 from shc.featurize.band_image.types import Box
 
 if TYPE_CHECKING:
@@ -366,3 +366,71 @@ def test_lines_among_bands_are_no_frame() -> None:
 
 def test_an_empty_page_has_no_panel() -> None:
     assert find_panels(_page()) == []
+
+
+def test_a_gap_beside_dense_bands_begins_at_the_side() -> None:
+    rgb = _page()
+    beside = Box(508, 40, 640, 340)
+    for box in (BOX, beside):
+        _frame(rgb, box)
+    distance = 255 - rgb[..., 0]
+    distance[BOX.top : BOX.bottom, BOX.left : BOX.right][np.arange(300) % 3 < 2] = 220
+    assert gaps(Box(BOX.left, BOX.top, beside.right, BOX.bottom), distance) == [BOX, beside]
+
+
+def test_a_thick_side_that_bands_end_at_is_no_colour_bar() -> None:
+    rgb = _page()
+    _frame(rgb, Box(BOX.left, BOX.top, 494, BOX.bottom), thick=10)
+    rgb[BOX.top : BOX.bottom, 480:483] = 0
+    _bands(rgb, Box(BOX.left, BOX.top, 494, BOX.bottom), n=16)
+    panel = PanelCandidate(Box(BOX.left, BOX.top, 504, BOX.bottom), 1.0, FULL_FRAME, ())
+    distance = 255 - rgb[..., 1]
+    assert without_bar(panel, distance) == panel
+
+
+def test_bands_on_either_side_of_a_gap_are_one_panel() -> None:
+    rgb = _page()
+    _bands(rgb, Box(BOX.left, 40, BOX.right, 130), n=5)
+    _bands(rgb, Box(BOX.left, 230, BOX.right, 340), n=6)
+    panel = _found(rgb)
+    assert _is_near(panel, BOX, 16)
+
+
+def test_bands_without_a_frame_are_more_than_a_frame_beside() -> None:
+    rgb = _page()
+    beside = Box(560, 40, 700, 340)
+    _frame(rgb, beside)
+    rgb[60:320, beside.left : beside.left + 40] = 160
+    _bands(rgb, Box(60, 40, 520, 340), n=9)
+    assert _found(rgb).right <= beside.left
+
+
+def test_numbers_in_the_rows_of_labels_do_not_hide_them() -> None:
+    distance = np.zeros((600, 1000), np.uint8)
+    box = Box(200, 60, 900, 501)
+    distance[box.top : box.bottom : 40, box.left : box.right] = 200
+    distance[490:515, 150:194] = 200  # a number
+    for column in (192, 500, 880):  # labels
+        distance[508:524, column : column + 16] = 200
+    fitted = without_text(Box(150, box.top, box.right, 524), distance, above=False)
+    assert (fitted.top, fitted.right, fitted.bottom) == (box.top, box.right, box.bottom)
+
+
+def test_lines_close_together_in_one_frame_are_no_sides() -> None:
+    rgb = _page()
+    box = Box(100, 40, 660, 340)
+    _frame(rgb, box)
+    for column in (220, 360, 540, 556):
+        rgb[box.top : box.bottom, column : column + 2] = 0
+    _bands(rgb, Box(box.left, box.top, 542, box.bottom))
+    _bands(rgb, Box(556, box.top, box.right, box.bottom), n=2)
+    assert _is_near(_found(rgb), box)
+
+
+def test_a_frame_that_bands_cross_does_not_count_against_the_panel_around() -> None:
+    rgb = _page()
+    for column in (BOX.left, 180, 300, 420, BOX.right - 2):
+        rgb[BOX.top : BOX.bottom, column : column + 2] = 0
+    _bands(rgb, BOX, n=70)
+    _frame(rgb, Box(120, 60, 480, 320))
+    assert _is_near(_found(rgb), BOX, 20)
