@@ -40,12 +40,12 @@ from shc.models.card import read_card
 from shc.models.ensemble import CARD_FILE, newest_pretrained
 from shc.models.inference import Prediction, Predictor, load_predictor
 from shc.models.labels import read_labels
-from shc.models.metrics import Scores, score
+from shc.models.metrics import Scores, covered, score
 from shc.models.modalities import SUBSETS
 from shc.models.plots import parity_plot, residual_plot
 from shc.models.splits import read_split
 from shc.models.training_files import PREDICTIONS_FILE
-from shc.models.uncertainty import covered, fit_calibration
+from shc.models.uncertainty import fit_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

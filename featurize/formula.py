@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TOLERANCE = 0.01
+_SYMBOL = r"[A-Z][a-z]?"
+_AMOUNT = r"\d+\.?\d*|\.\d+"
 
 
 @lru_cache(maxsize=4096)
@@ -27,14 +29,24 @@ def formula_counts(formula: str) -> dict[int, float]:
     """
     counts: dict[int, float] = {}
     for token in formula.split():
-        if not re.fullmatch(r"(?:[A-Z][a-z]?(?:\d+\.?\d*|\.\d+)?)+", token):
+        if not re.fullmatch(rf"(?:{_SYMBOL}(?:{_AMOUNT})?)+", token):
             return {}
-        for symbol, amount in re.findall(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", token):
+        for symbol, amount in re.findall(rf"({_SYMBOL})({_AMOUNT})?", token):
             number = element_number(symbol)
             if number == 0:
                 return {}
             counts[number] = counts.get(number, 0.0) + float(amount or 1)
     return {number: amount for number, amount in counts.items() if amount > 0}
+
+
+def expand_groups(formula: str) -> str:
+    """Multiply out the groups in brackets of a formula: ``PbC2(SN)2`` becomes ``PbC2S2N2``."""
+    while group := re.search(rf"\(((?:{_SYMBOL}(?:{_AMOUNT})?)+)\)({_AMOUNT})?", formula):
+        times = float(group[2] or 1)
+        parts = re.findall(rf"({_SYMBOL})({_AMOUNT})?", group[1])
+        inside = "".join(f"{symbol}{float(amount or 1) * times:g}" for symbol, amount in parts)
+        formula = formula[: group.start()] + inside + formula[group.end() :]
+    return formula
 
 
 def formula_in_text(text: str) -> str:

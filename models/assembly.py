@@ -33,12 +33,12 @@ from shc.models.ensemble import CARD_FILE, Distributions, Ensemble, load_ensembl
 from shc.models.heads import ValueGrid
 from shc.models.inference import COLUMNS, Prediction, Predictor
 from shc.models.member import EVALUATION_BATCH
-from shc.models.metrics import Scores, score
+from shc.models.metrics import Scores, covered, score
 from shc.models.modalities import CURVES, PICTURE, STRUCTURE, SUBSETS
 from shc.models.network import SHCTransformer
 from shc.models.pictures import usable_counts
 from shc.models.training_files import OOF_FILE, PREDICTIONS_FILE, UNIT_LINE, number, write_table
-from shc.models.uncertainty import METHOD, METHOD_COMMON, covered, fit_calibration, for_ensemble
+from shc.models.uncertainty import METHOD, METHOD_COMMON, fit_calibration, for_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,6 +14,29 @@ if TYPE_CHECKING:
 LABEL = "shc_max_abs"
 
 
+def read_rows(path: Path, what: str) -> list[list[str]]:
+    """Rows of a CSV file; blank lines and lines that start with ``#`` are skipped.
+
+    Args:
+        path: The CSV file.
+        what: What it should hold, for messages.
+
+    Returns:
+        One row or more.
+
+    Raises:
+        ShcError: The file cannot be read, or has no rows.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [row for row in csv.reader(line for line in lines if not line.startswith("#")) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ShcError(f"cannot read {what} from {path}: {error}", "give a CSV file") from error
+    if not rows:
+        raise ShcError(f"{path} holds no {what}", f"expected columns material_id and {LABEL}")
+    return rows
+
+
 def read_labels(path: Path) -> dict[str, float]:
     """Read labels.
 
@@ -29,13 +52,7 @@ def read_labels(path: Path) -> dict[str, float]:
     Raises:
         ShcError: The file cannot be read, a value is no number or negative, or an id has two labels.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ShcError(f"cannot read labels from {path}: {error}", "give a CSV file") from error
-    rows = [row for row in csv.reader(line for line in lines if not line.startswith("#")) if row]
-    if not rows:
-        raise ShcError(f"{path} holds no labels", "expected material_id,shc_max_abs")
+    rows = read_rows(path, "labels")
     id_column, value_column = 0, 1
     if LABEL in rows[0]:
         if "material_id" not in rows[0]:
@@ -48,6 +65,23 @@ def read_labels(path: Path) -> dict[str, float]:
         if labels.setdefault(key, value) != value:
             raise ShcError(f"{path}: {key} has two labels", "keep one row per material_id")
     return labels
+
+
+def read_column(path: Path, name: str) -> dict[str, str]:
+    """Another column of a table of labels.
+
+    Args:
+        path: A file that ``read_labels`` reads.
+        name: Name of the column.
+
+    Returns:
+        Its text by material id; empty if there is no such column.
+    """
+    header, *rows = read_rows(path, "labels")
+    if name not in header or "material_id" not in header:
+        return {}
+    key, column = header.index("material_id"), header.index(name)
+    return {row[key].strip(): row[column].strip() for row in rows if len(row) > max(key, column)}
 
 
 def _label(row: list[str], id_column: int, value_column: int, path: Path) -> tuple[str, float]:

@@ -59,3 +59,8 @@ def score(predicted: NDArray[np.float64], label: NDArray[np.float64]) -> Scores:
         auc=roc_auc(predicted, label > AUC_THRESHOLD),
         spearman=float(((a - a.mean()) * (b - b.mean())).mean() / deviation) if deviation > 0 else float("nan"),
     )
+
+
+def covered(lower: NDArray[np.float64], upper: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+    """Share of ``[n]`` labels inside their closed intervals."""
+    return float(((labels >= lower) & (labels <= upper)).mean())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shc.featurize.writing import whole_file
+from shc.models.metrics import score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,6 +127,38 @@ def parity_plot(
     side.legend(frameon=False, fontsize=7)
     if title:
         figure.suptitle(title)
+    return _save(figure, path)
+
+
+def parity_panels(sets: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], path: Path) -> Path | None:
+    """Draw predictions against labels of several models side by side, coloured by local density.
+
+    Args:
+        sets: By title: ``[n]`` labels and ``[n]`` predictions, (hbar/e) S/cm; at least one.
+        path: PNG file to write.
+
+    Returns:
+        The path, or None where matplotlib is not installed.
+    """
+    n_columns = min(4, len(sets))
+    n_rows = -(-len(sets) // n_columns)
+    figure = _figure(3.0 * n_columns, 3.1 * n_rows)
+    if figure is None:
+        return None
+    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    top = 1.04 * max(1.0, *(float(each.max()) for pair in sets.values() for each in pair))
+    for axes in panels.flat[len(sets) :]:
+        axes.set_visible(False)
+    for axes, (title, (label, predicted)) in zip(panels.flat, sets.items(), strict=False):
+        density = local_density(np.sqrt(label), np.sqrt(predicted))
+        order = np.argsort(density, kind="stable")
+        axes.scatter(label[order], predicted[order], c=density[order], s=4, cmap="viridis", norm="log", lw=0)
+        axes.plot([0, top], [0, top], color="0.4", lw=0.8)
+        axes.set(xlim=(0, top), ylim=(0, top))
+        scores = score(predicted, label)
+        axes.set_title(f"{title}\nR2 {scores.r2:.3f}, MAE {scores.mae:.0f}", fontsize=8)
+    figure.supxlabel(f"label, largest |SHC| {UNIT}", fontsize=9)
+    figure.supylabel(f"predicted {UNIT}", fontsize=9)
     return _save(figure, path)
 
 

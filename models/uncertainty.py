@@ -212,11 +212,6 @@ def for_ensemble(
     return replace(single, offset=single.offset + step)
 
 
-def covered(lower: NDArray[np.float64], upper: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
-    """Share of ``[n]`` labels inside their closed intervals."""
-    return float(((labels >= lower) & (labels <= upper)).mean())
-
-
 def fit_platt(p_finite: NDArray[np.float64], finite: NDArray[np.bool_]) -> tuple[float, float]:
     """Slope and intercept that make a probability honest, by logistic regression on its logit.
 

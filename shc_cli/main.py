@@ -27,6 +27,8 @@ VERBS: dict[str, str] = {
     "check-bands": "Show what is understood of pictures of band structures.",
     "train": "Train a model on a feature file and a table of labels.",
     "predict": "Predict the spin Hall conductivity of crystals or of a feature file.",
+    "benchmark": "Train our model and its rivals on the same data and compare them.",
+    "evaluate": "Score predictions against labels, or the model against published values.",
     "merge": "Join feature files, for example the shards of an array job.",
 }
 

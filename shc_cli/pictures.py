@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shc.featurize.band_image.run import RunPictures
     from shc.featurize.band_image.types import EnergyWindow
     from shc.featurize.config import FeaturizeConfig
+    from shc.featurize.electronic.run import BandsOutput
 
 
 class BandsChoice(NamedTuple):
@@ -50,6 +51,15 @@ class BandsChoice(NamedTuple):
         for file in map(FeatureFile.open, paths):
             formulas |= zip(file.material_ids, file.formulas, strict=True)
         return match_formulas(self.folders, self.window, formulas)
+
+    def output(self) -> BandsOutput | None:
+        """Where computed bands are kept: in the user's cache; None if none are computed."""
+        if not self.computed:
+            return None
+        from shc.featurize.electronic.cache import cache_folder
+        from shc.featurize.electronic.run import BandsOutput
+
+        return BandsOutput(cache=cache_folder())
 
 
 def bands_choice(values: Sequence[str], window: tuple[float, float] | None = None) -> BandsChoice:

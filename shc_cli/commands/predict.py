@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shc.featurize.band_image.run import RunPictures
-    from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.stop import StopRequest
     from shc.models.card import ModelCard
     from shc.models.inference import Predicted, Predictor
@@ -157,7 +156,7 @@ def predict(
                 allow_hydrogen=allow_hydrogen,
                 workers=workers,
                 pictures=pictures,
-                bands=_bands_output() if choice.computed else None,
+                bands=choice.output(),
                 stdin=sys.stdin,
                 stop=stop,
             )
@@ -280,13 +279,6 @@ def _gain_of_bands(card: "ModelCard") -> str:
                 f"and core, and raises R2 on {what} from {without:.2f} to {with_bands:.2f}"
             )
     return ""
-
-
-def _bands_output() -> "BandsOutput":
-    from shc.featurize.electronic.cache import cache_folder
-    from shc.featurize.electronic.run import BandsOutput
-
-    return BandsOutput(cache=cache_folder())
 
 
 def _writer(form: PredictFormat, out: TextIO, card: "ModelCard") -> "Writer":

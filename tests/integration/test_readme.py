@@ -66,7 +66,7 @@ def test_the_python_block(folder: Path) -> None:
     assert names == ["Pt", "W"]
 
 
-@pytest.mark.parametrize("verb", ["bands", "featurize", "merge", "predict", "symmetry", "train"])
+@pytest.mark.parametrize("verb", ["bands", "evaluate", "featurize", "merge", "predict", "symmetry", "train"])
 def test_every_option_of_the_readme_exists(verb: str, tmp_path: Path) -> None:
     known = run(["shc", verb, "--help"], tmp_path).stdout
     for command in re.findall(rf"\bshc {verb} ([^\n`|&]*)", README):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shc.featurize.errors import ShcError
-from shc.models.labels import read_labels
+from shc.models.labels import read_column, read_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,3 +57,10 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         read_labels(tmp_path / "absent.csv")
     with pytest.raises(ShcError, match="cannot read labels"):
         read_labels(write(tmp_path, "material_id,shc_max_abs\n\u00e9,1\n", "latin-1"))
+
+
+def test_another_column_is_read_as_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "material_id,formula,shc_max_abs\na, Pt,2180\nb,,820.5\n")
+    assert read_column(path, "formula") == {"a": "Pt", "b": ""}
+    assert read_column(path, "space_group") == {}
+    assert read_column(write(tmp_path, "a,2180\nb,820.5\n"), "formula") == {}

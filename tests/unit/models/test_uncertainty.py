@@ -7,10 +7,10 @@ import pytest
 
 from shc.models.config import ModelConfig
 from shc.models.heads import ValueGrid, moments
+from shc.models.metrics import covered
 from shc.models.uncertainty import (
     N_GROUPS,
     Calibration,
-    covered,
     fit_blend,
     fit_calibration,
     fit_platt,
