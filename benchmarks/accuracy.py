@@ -43,7 +43,7 @@ from shc.models.labels import read_labels
 from shc.models.metrics import Scores, covered, score
 from shc.models.modalities import SUBSETS
 from shc.models.plots import parity_plot, residual_plot
-from shc.models.splits import read_split
+from shc.models.splits import Split, read_split
 from shc.models.training_files import PREDICTIONS_FILE
 from shc.models.uncertainty import fit_calibration
 
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.featurize.store import FeatureBatch
-    from shc.models.splits import Split
 
 NO_DATA = 3
 N_SPLITS = 20
@@ -193,12 +192,17 @@ def scored_rows(options: argparse.Namespace, folder: Path) -> Rows:
 
 
 def labelled_rows(options: argparse.Namespace, file: FeatureFile) -> tuple[NDArray[np.int64], Split, dict[str, float]]:
-    """Rows of a feature file that have a label, the split of them, and all labels by material id."""
+    """Rows of a feature file that have a label, the split of them, and all labels by material id.
+
+    The file may hold only those crystals of the split that train, or only those that score.
+    """
     labels = read_labels(data_path(options, options.labels, "shc_dev_labels.csv"))
     rows = [row for row, name in enumerate(file.material_ids) if name in labels]
-    ids = [file.material_ids[row] for row in rows]
-    split = read_split(data_path(options, options.splits, "splits.json"), options.split, None, ids)
-    return np.array(rows), split, labels
+    place = {file.material_ids[row]: index for index, row in enumerate(rows)}
+    every = list(labels)
+    whole = read_split(data_path(options, options.splits, "splits.json"), options.split, None, every)
+    parts = ([place[every[k]] for k in part.tolist() if every[k] in place] for part in (whole.train, whole.test))
+    return np.array(rows), Split(*(np.array(sorted(part), dtype=np.int64) for part in parts)), labels
 
 
 def predict(predictor: Predictor, rows: Rows, name: str) -> tuple[FeatureBatch, Result]:

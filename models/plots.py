@@ -192,3 +192,32 @@ def residual_plot(
     if title:
         figure.suptitle(title)
     return _save(figure, path)
+
+
+def importance_plot(
+    names: Sequence[str], rises: Sequence[NDArray[np.float64]], path: Path, *, title: str = ""
+) -> Path | None:
+    """Draw what groups of features are worth: bars of the mean over permutations, with every permutation as a point.
+
+    Args:
+        names: Name of each group, the most important one first.
+        rises: Rise of RMSE of each group, one value a permutation, (hbar/e) S/cm.
+        path: PNG file to write.
+        title: Text above the figure.
+
+    Returns:
+        The path, or None where matplotlib is not installed.
+    """
+    figure = _figure(6.0, 1.0 + 0.5 * len(names))
+    if figure is None:
+        return None
+    axes = figure.add_subplot()
+    axes.barh(names, [float(rise.mean()) for rise in rises], color="tab:blue", alpha=0.6, height=0.6)
+    for place, rise in enumerate(rises):
+        axes.plot(rise, np.full(len(rise), place), "o", color="k", ms=3, alpha=0.6)
+    axes.axvline(0.0, color="0.6", lw=0.8)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"rise of RMSE when the group is permuted, {UNIT}")
+    if title:
+        figure.suptitle(title)
+    return _save(figure, path)

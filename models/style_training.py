@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from shc.models.config import PictureConfig
 
 
+STANDARD_SHARE = 0.35
+"""Share of the steps that show the standard picture itself, so that its tokens stay what they are."""
+
+
 class StyleTraining(EncoderTraining):
     """State of the training that makes pictures of the same bands in different styles alike.
 
@@ -69,7 +73,8 @@ class StyleTraining(EncoderTraining):
         pairs = []
         for pictures in found:
             standard, *others = drawn(pictures)
-            pairs.append(augmented(ink(self.pick(others)), self.rng, ink(standard)))
+            shown = standard if self.rng.random() < STANDARD_SHARE else self.pick(others)
+            pairs.append(augmented(ink(shown), self.rng, ink(standard)))
         with torch.no_grad():
             wanted = self.encode(self.teacher, [standard for _, standard in pairs])
         return nn.functional.mse_loss(self.encode(self.encoder, [other for other, _ in pairs]), wanted)

@@ -29,8 +29,8 @@ class BoostingConfig:
 
     seed: int = 0
     """Seed of which rows are held out and of the features that a tree may look at."""
-    n_members: int = 10
-    """Models that are averaged; each holds out as large a share of the training rows."""
+    n_members: int = 20
+    """Models that are averaged; each leaves out one part of the training rows, so few would learn from too little."""
     n_trees: int = 600
     """Trees at most; as many are kept as predict the held-out rows best."""
     learning_rate: float = 0.1

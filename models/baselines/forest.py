@@ -30,9 +30,9 @@ class ForestConfig:
     """Seed of which rows are held out and of the trees."""
     kind: Literal["random", "extra"] = "extra"
     """Random forest or extremely randomised trees."""
-    n_members: int = 10
-    """Forests that are averaged; each holds out as large a share of the training rows."""
-    n_trees: int = 100
+    n_members: int = 20
+    """Forests that are averaged; each leaves out one part of the training rows, so few would learn from too little."""
+    n_trees: int = 50
     """Trees of a forest."""
     leaf_size: int = 1
     """Crystals of a leaf at least."""

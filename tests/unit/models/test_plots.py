@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shc.models.member import EpochLog
-from shc.models.plots import learning_curve, local_density, parity_plot, residual_plot
+from shc.models.plots import importance_plot, learning_curve, local_density, parity_plot, residual_plot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +44,19 @@ def test_residual_plot(tmp_path: Path) -> None:
     assert is_png(path)
 
 
+def test_importance_plot(tmp_path: Path) -> None:
+    path = tmp_path / "i.png"
+    rises = [np.array([30.0, 33.0, 31.0]), np.array([0.0, -0.5, 0.2])]
+    assert importance_plot(["spin-orbit", "symmetry"], rises, path, title="test") == path
+    assert is_png(path)
+
+
 def test_without_matplotlib_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert learning_curve(ROWS, tmp_path / "a.png") is None
     assert parity_plot(np.ones(3), np.ones(3), tmp_path / "a.png") is None
     assert residual_plot(np.ones(1), {"a": ["b"]}, tmp_path / "a.png") is None
+    assert importance_plot(["a"], [np.ones(2)], tmp_path / "a.png") is None
     assert list(tmp_path.iterdir()) == []
 
 
