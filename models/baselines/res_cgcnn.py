@@ -3,11 +3,11 @@
 Source: Zhao et al., Materials Genome Engineering Advances 2, e67 (2024), doi 10.1002/mgea.67, and the sizes of the code
 that its authors published.
 
-The network is CGCNN whose convolutions are followed by residual blocks: a convolution, its input added, a softplus. The
-layers after the mean over atoms that keep their width are residual as well.
+The network is CGCNN whose convolutions are followed by residual blocks: a convolution, its input added, a softplus.
 
 Departures:
 
+- The layers after the mean over atoms that keep their width are residual as well; in the published code they are not.
 - In the published code every convolution reads the embedded atoms and every block reads the last convolution, each
   overwriting the output of the one before, so that only the last of either acts. Here each reads the one before it.
 - Those of ``shc.models.baselines.cgcnn``.
