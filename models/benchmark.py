@@ -19,7 +19,6 @@ from shc.models.labels import LABEL
 from shc.models.splits import read_split
 from shc.models.training import LabelledData
 from shc.models.training_files import PREDICTIONS_FILE, check_settings, number, write_table
-from shc.models.training_workers import stopped_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +92,11 @@ class Steps(NamedTuple):
         """
         self.note()
         if self.stop.requested:
-            raise stopped_error(self.output, self.stop.reason)
+            raise ShcError(
+                f"stopped by {self.stop.reason or 'request'}; models and epochs that are finished are in {self.output}",
+                "the same command goes on",
+                ExitCode.RESUMABLE,
+            )
 
 
 class Contestant(NamedTuple):
@@ -153,7 +156,7 @@ def run_benchmark(
     for name, contestant in contestants.items():
         folder = output / name
         (folder / SETTINGS_FOLDER).mkdir(parents=True, exist_ok=True)
-        check_settings(folder / SETTINGS_FOLDER, _settings(task, crystals, contestant))
+        check_settings(folder / SETTINGS_FOLDER, _settings(task, crystals, contestant), "give another --output")
         if (folder / RECORD_FILE).is_file():
             continue
         steps = Steps(partial(on_step, name), stop, output)

@@ -17,6 +17,7 @@ import torch
 
 from shc.featurize.band_image.codec import decode
 from shc.featurize.band_image.listing import STAGE as PICTURE_STAGE
+from shc.featurize.band_image.types import LEAST_CONFIDENCE
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.electronic.codec import decode as decode_bands
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
@@ -27,7 +28,6 @@ from shc.models.data import CrystalArrays
 from shc.models.device import choose_device
 from shc.models.ensemble import Distributions, Ensemble, load_ensemble
 from shc.models.modalities import SUBSETS
-from shc.models.pictures import LEAST_CONFIDENCE
 from shc.models.tensor import N_COMPONENTS, tensor_from_output
 
 if TYPE_CHECKING:

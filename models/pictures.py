@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from shc.featurize.band_image.types import LEAST_CONFIDENCE
 from shc.featurize.electronic.record import BAND_RANGE
 from shc.models.device import mixed_precision
 from shc.models.encoders.picture import SIDE, UNKNOWN
@@ -33,8 +34,6 @@ def ink(picture: StoredPicture) -> NDArray[np.float32]:
     return np.where(shown[:, None], picture.image[0], np.float32(UNKNOWN))
 
 
-LEAST_CONFIDENCE: Final = 0.3
-"""A picture that was understood with less is not used."""
 READ_AT_ONCE: Final = 512
 """Crystals whose pictures are in memory at a time."""
 

@@ -49,12 +49,19 @@ def read_split(path: Path, name: str, fold: int | None, material_ids: Sequence[s
         if fold is not None:
             raise ShcError(f"split {name!r} has no folds", "leave --fold out", ExitCode.USAGE)
         test_ids = chosen.get("val", []) + chosen.get("test", [])
+        both = set(chosen["train"]) & set(test_ids)
+        if both:
+            raise ShcError(
+                f"split {name!r} trains on and scores {', '.join(sorted(both)[:3])}{' ...' if len(both) > 3 else ''}",
+                "an id belongs to one of train, val and test",
+            )
         train = [row[i] for i in chosen["train"] if i in row]
         test = [row[i] for i in test_ids if i in row]
     else:
         if fold is None or fold not in set(chosen.values()):
             folds = sorted(set(chosen.values()))
-            raise ShcError(f"split {name!r} needs a fold", f"--fold is one of {folds}", ExitCode.USAGE)
+            what = "needs a fold" if fold is None else f"has no fold {fold}"
+            raise ShcError(f"split {name!r} {what}", f"--fold is one of {folds}", ExitCode.USAGE)
         train = [row[i] for i, f in chosen.items() if f != fold and i in row]
         test = [row[i] for i, f in chosen.items() if f == fold and i in row]
     if not train:

@@ -111,12 +111,15 @@ def settings_record(model: ModelConfig, config: TrainConfig, data: Mapping[str, 
     return {"model": asdict(model), "train": asdict(config), "data": dict(data)}
 
 
-def check_settings(folder: Path, record: Mapping[str, Any]) -> bool:
+def check_settings(
+    folder: Path, record: Mapping[str, Any], hint: str = "give another --output, or start afresh with --overwrite"
+) -> bool:
     """Compare with what the folder was started with, or note it if the folder is new.
 
     Args:
         folder: Output folder, which exists.
         record: See ``settings_record``.
+        hint: What to do if they differ.
 
     Returns:
         Whether the folder was started before.
@@ -132,20 +135,22 @@ def check_settings(folder: Path, record: Mapping[str, Any]) -> bool:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         different = [
-            f"{name}: {before[group].get(name)} then, {value} now"
+            f"{name}: {_short(before[group].get(name))} then, {_short(value)} now"
             for group in now
             for name, value in now[group].items()
             if before[group].get(name) != value
         ]
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ShcError(f"{path} is damaged: {error}", "start afresh with --overwrite", ExitCode.BAD_FILE) from error
+        raise ShcError(f"{path} is damaged: {error}", hint, ExitCode.BAD_FILE) from error
     if different:
-        raise ShcError(
-            f"{folder} was started with other settings ({'; '.join(different)})",
-            "give another --output, or start afresh with --overwrite",
-            ExitCode.USAGE,
-        )
+        raise ShcError(f"{folder} was started with other settings ({'; '.join(different)})", hint, ExitCode.USAGE)
     return True
+
+
+def _short(value: object) -> str:
+    """A value for people; of a digest its beginning is enough."""
+    text = str(value)
+    return text if len(text) < 64 else f"{text[:8]}..."
 
 
 def remove_results(folder: Path) -> None:

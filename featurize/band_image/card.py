@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from shc.featurize.band_image.types import LEAST_CONFIDENCE, SURE
 from shc.featurize.electronic.record import BAND_RANGE
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ FIGURES_WIDTH: Final = MARGIN + FIGURE_SIZE[0] + MARGIN + _SCALE_WIDTH + 224 + M
 """What the pictures take of the width of a card; the rest is text."""
 _TOP: Final = 20
 _MOST_LETTERS: Final = 400
-GOOD: Final = 0.7
-"""From this confidence on a picture counts as understood."""
-_POOR: Final = 0.3
 
 
 def draw_card(checked: Checked) -> Image.Image:
@@ -157,9 +155,9 @@ def _write(card: Image.Image, checked: Checked) -> None:
 
 def confidence_colour(confidence: float) -> _Colour:
     """Green for pictures that were understood well, amber for doubtful and red for useless ones."""
-    if confidence >= GOOD:
+    if confidence >= SURE:
         return _GREEN
-    return _AMBER if confidence >= _POOR else _RED
+    return _AMBER if confidence >= LEAST_CONFIDENCE else _RED
 
 
 def _wrapped(draw: ImageDraw.ImageDraw, text: str, width: int, size: int, most: int) -> Sequence[str]:

@@ -24,6 +24,8 @@ TABLE_COLUMNS: Final = (
     "confidence",
     "e_min_ev",
     "e_max_ev",
+    "used_min_ev",
+    "used_max_ev",
     "fermi_row",
     "panel_left",
     "panel_top",
@@ -80,15 +82,22 @@ class Checked:
 
     def table_row(self) -> list[str]:
         """A row of the table; what is not known is empty."""
-        energies, panel, fermi_row = ["", ""], [""] * 4, ""
+        energies, panel, fermi_row = [""] * 4, [""] * 4, ""
         if self.result is not None and self.result.axis is not None:
-            energies = [f"{self.result.e_min_ev:.3f}", f"{self.result.e_max_ev:.3f}"]
+            numbers = [*(self.panel_energies() or ()), self.result.e_min_ev, self.result.e_max_ev]
+            energies = [f"{number:.3f}" for number in numbers]
             fermi_row = f"{self.result.axis.fermi_row:.2f}"
         if self.result is not None and self.result.panel is not None:
             box = self.result.panel
             panel = [str(side) for side in (box.left, box.top, box.right, box.bottom)]
         start = [str(self.picture.path), self.material_id, f"{self.confidence:.3f}"]
-        return [*start, *energies, fermi_row, *panel, "; ".join(self.reasons)]
+        return [*start, *energies, fermi_row, *panel, " | ".join(self.reasons)]
+
+    def panel_energies(self) -> tuple[float, float] | None:
+        """Energies at the lower and the upper edge of the panel, from the Fermi level, eV; None if not known."""
+        if self.result is None or self.result.axis is None or self.result.panel is None:
+            return None
+        return self.result.axis.energy(self.result.panel.bottom), self.result.axis.energy(self.result.panel.top)
 
     def facts(self) -> list[str]:
         """What was read, a short line for each."""
@@ -100,7 +109,10 @@ class Checked:
             lines.append("energies not known")
         else:
             origin = "read" if picture.window is None else "given"
-            lines.append(f"{result.e_min_ev:+.2f} to {result.e_max_ev:+.2f} eV, energies {origin}")
+            edges = self.panel_energies()
+            if edges is not None:
+                lines.append(f"panel {edges[0]:+.2f} to {edges[1]:+.2f} eV, energies {origin}")
+            lines.append(f"{result.e_min_ev:+.2f} to {result.e_max_ev:+.2f} eV are used")
             lines.append(f"E_F in row {result.axis.fermi_row:.1f}, {1000.0 * result.axis.ev_per_pixel:.3g} meV a row")
         if result.panel is None:
             lines.append("no panel found")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shc.featurize.band_image.formats import REFUSED_SUFFIXES, SUFFIXES
+from shc.featurize.band_image.sidecar import NAME as SIDECAR_NAME
 from shc.featurize.band_image.sidecar import SidecarRow, read_sidecar
 from shc.featurize.errors import ExitCode, Failure, ShcError
 
@@ -44,6 +45,11 @@ class PictureFolder:
     """In the order of their names, numbers by their value; files of known endings and those of ``bands.csv``."""
     missing: tuple[SidecarRow, ...]
     """Lines of ``bands.csv`` that name no file of the folder."""
+
+    def lost(self) -> list[Failure]:
+        """Those lines, as they are listed."""
+        path, hint = str(self.folder / SIDECAR_NAME), "correct the name of the file"
+        return [Failure(path, STAGE, f"line {row.line}: there is no picture {row.file}", hint) for row in self.missing]
 
 
 def ascii_name(path: Path) -> str:
@@ -94,9 +100,10 @@ def find_pictures(sources: Sequence[str], window: EnergyWindow | None = None) ->
     for source in sources:
         for path in _expand(source):
             if path.is_dir():
-                pictures = list_pictures(path, window).pictures
-                found.update({picture.path: picture for picture in pictures if picture.path not in found})
-                if not pictures:
+                listed = list_pictures(path, window)
+                found.update({picture.path: picture for picture in listed.pictures if picture.path not in found})
+                found.update({f"{failure.path}: {failure.error}": failure for failure in listed.lost()})
+                if not listed.pictures:
                     found[path] = Failure(str(path), STAGE, "the folder holds no pictures", "name a folder of pictures")
             elif os.path.lexists(path):
                 folder = path.parent

@@ -57,12 +57,7 @@ class Matches:
         """What is to be listed: pictures without a crystal, and lines of ``bands.csv`` without a picture."""
         hint = f"name pictures like the crystal's id or formula, or list them in {SIDECAR_NAME}"
         without = [Failure(str(picture.path), STAGE, why, hint) for picture, why in self.unmatched]
-        sidecar = str(self.folder.folder / SIDECAR_NAME)
-        lost = [
-            Failure(sidecar, STAGE, f"line {row.line}: there is no picture {row.file}", "correct the name of the file")
-            for row in self.folder.missing
-        ]
-        return without + lost
+        return without + self.folder.lost()
 
     def report(self) -> str:
         """One line for people: how many pictures were matched, by what, and which were not."""

@@ -35,6 +35,10 @@ _OTHERS: Final = 3
 """So many other panels are tried if the best one has no numbers."""
 _SURE: Final = 0.5
 """Least confidence of the numbers beside such a panel."""
+_NARROW: Final = 1.2
+"""Figures of bands show more than this, eV; an axis in Hartree or Rydberg does not."""
+_BELOW: Final = 0.15
+"""Figures of bands show so much below the Fermi level, eV; those of phonons show nothing there."""
 _MUCH_INK: Final = 0.45
 """Part of the picture that is ink beyond which single bands cannot be told apart."""
 
@@ -144,7 +148,9 @@ def _draw(
     elif share > _MUCH_INK:
         doubts = doubts.add(0.5, "so much ink that bands cannot be told apart")
     if e_max - e_min < BAND_RANGE:
-        doubts = doubts.add(0.8, f"the figure shows only {e_min:.1f} to {e_max:.1f} eV")
+        doubts = doubts.add(0.8, f"the figure shows only {e_min:.2g} to {e_max:.2g} eV")
+    if e_max - e_min < _NARROW or e_min > -_BELOW:
+        doubts = doubts.add(0.6, "so little around the Fermi level is shown that the axis may be no energy in eV")
     if height < IMAGE_SIZE / 3:
         doubts = doubts.add(0.8, f"a coarse picture: {2.0 * BAND_RANGE:g} eV are only {height:.0f} pixels high")
     return BandPicture(ink[None], e_min, e_max, doubts.confidence, doubts.reasons, box, axis, rgb.shape[:2])

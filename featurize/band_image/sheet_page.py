@@ -6,7 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from shc.featurize.band_image.card import CARD_SIZE, FIGURES_WIDTH, GOOD, confidence_colour
+from shc.featurize.band_image.card import CARD_SIZE, FIGURES_WIDTH, confidence_colour
+from shc.featurize.band_image.types import SURE
 from shc.featurize.electronic.record import BAND_RANGE
 from shc.featurize.errors import counted
 
@@ -58,14 +59,14 @@ what is pale is not used. Right: what the model reads; energies that are not kno
 def _doubtful(placed: Sequence[Placed]) -> str:
     """Links to the pictures that a person should look at, the worst first."""
     poor = [(place.checked.confidence, number) for number, place in enumerate(placed, start=1)]
-    poor = sorted(item for item in poor if item[0] < GOOD)
+    poor = sorted(item for item in poor if item[0] < SURE)
     if not poor:
         return "<p>All of them were understood well.</p>"
     links = ", ".join(
         f'<a href="#p{number}">{escape(placed[number - 1].checked.name)}</a> ({confidence:.2f})'
         for confidence, number in poor
     )
-    return f"<p>To be looked at, confidence below {GOOD:g}: {links}</p>"
+    return f"<p>To be looked at, confidence below {SURE:g}: {links}</p>"
 
 
 def _section(number: int, place: Placed) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+LEAST_CONFIDENCE: Final = 0.3
+"""A picture that was understood with less is not used for a prediction."""
+SURE: Final = 0.7
+"""Below this confidence a look at a picture is worth while."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import typer
 from shc.cli.console import Progress, say
 from shc.cli.options import ConfigOption, QuietOption
 from shc.cli.run_config import write_run_yaml
+from shc.featurize.writing import writing
 
 if TYPE_CHECKING:
     from shc.models.benchmark_table import Difference, Entry
@@ -54,28 +55,36 @@ def benchmark(
     every = contestants(with_bands=bool(FeatureFile.open(data).has_bands(slice(None)).any()))
     chosen = choose(models, list(every))
     scored = read_labelled(labels, splits, split, fold)
+    known = set(FeatureFile.open(data).material_ids)
+    for ids, what in ((scored.scored, "score"), (scored.trained, "train")):
+        n_lacking = sum(name not in known for name in ids)
+        if n_lacking:
+            say(f"{n_lacking} of the {len(ids)} labelled crystals that {what} are not in {data}, and are left out")
     task = Task(data, labels, splits, split, fold, seeds)
-    output.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     write_run_yaml(output / "run.yaml", "benchmark", ctx.params)
     with Progress("benchmark", quiet=quiet) as progress, StopRequest() as stop:
         run_benchmark(task, {name: every[name] for name in chosen}, output, lambda _: progress.advance(), stop)
     entries = read_entries(output, list(every), {name: scored.labels[name] for name in scored.scored})
     found = differences(entries, OURS)
     where = split if fold is None else f"{split}, fold {fold}"
-    paths = write_report(output, entries, found, f"{len(scored.scored)} crystals of split {where}")
-    _print(entries, found)
+    n_scored = sum(name in known for name in scored.scored)
+    title = f"{n_scored} crystals of split {where} that no model was trained on"
+    paths = write_report(output, entries, found, title)
+    _print(entries, found, title)
     if not quiet:
         say(f"written: {', '.join(map(str, paths))}")
 
 
-def _print(entries: "list[Entry]", found: "list[Difference]") -> None:
+def _print(entries: "list[Entry]", found: "list[Difference]", title: str) -> None:
     from rich.table import Table
 
     from shc.cli.score_tables import console_for
     from shc.models.benchmark_table import HEADS, difference_rows, table_rows
 
     console = console_for(sys.stdout)
-    table = Table(*HEADS, title="MAE and RMSE in (hbar/e) S/cm")
+    table = Table(*HEADS, title=f"{title}; MAE and RMSE in (hbar/e) S/cm")
     for row in table_rows(entries):
         table.add_row(*row)
     console.print(table)

@@ -9,6 +9,7 @@ import typer
 
 from shc.cli.console import Progress, report_error, say
 from shc.cli.options import ConfigOption, EnergyWindowOption, QuietOption
+from shc.featurize.band_image.types import LEAST_CONFIDENCE, SURE
 from shc.featurize.errors import ExitCode, Failure, ShcError, counted
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check_bands(
     from shc.featurize.band_image.sidecar import energy_window as checked_window
 
     found = find_pictures(imgs, None if energy_window is None else checked_window(*energy_window))
-    n_used = 0
+    n_sure = n_used = 0
     sheet = ContactSheet(output)
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(TABLE_COLUMNS)
@@ -55,15 +56,17 @@ def check_bands(
                 checked = check_picture(entry)
                 table.writerow(checked.table_row())
                 sheet.add(checked)
-                n_used += checked.confidence > 0.0
+                n_used += checked.confidence >= LEAST_CONFIDENCE
+                n_sure += checked.confidence >= SURE
                 _tell(checked)
             progress.advance()
     n_failed = len(found) - n_used
     if sheet.placed:
         sheet.close()
         if not quiet:
-            failed = f", {n_failed} failed" if n_failed else ""
-            say(f"{counted(n_used, 'picture')} understood{failed}: see {output / 'check-bands.html'}")
+            doubtful = f", {n_used - n_sure} doubtful" if n_used > n_sure else ""
+            failed = f", {n_failed} cannot be used" if n_failed else ""
+            say(f"{counted(n_sure, 'picture')} understood{doubtful}{failed}: see {output / 'check-bands.html'}")
     if n_used == 0:
         hint = "the contact sheet shows what was found" if sheet.placed else "name a folder of pictures"
         raise ShcError("no picture of bands could be used", hint)
@@ -75,5 +78,5 @@ def _tell(checked: "Checked") -> None:
     """Tell on stderr why a picture cannot be read or used."""
     if checked.error is not None:
         report_error(checked.error.message, checked.error.hint)
-    elif checked.confidence == 0.0:
+    elif checked.confidence < LEAST_CONFIDENCE:
         report_error(f"{checked.name}: {'; '.join(checked.reasons)}")

@@ -115,6 +115,9 @@ def evaluate(
             "as in `shc evaluate predictions.csv labels.csv`; other predictions are named by --compare",
             ExitCode.USAGE,
         )
+    _check_outputs(output, plot, [*given, *(compare or []), *([labels] if labels else [])])
+    if splits is None:
+        say_counts("all labelled crystals are scored, also such as a model may have been trained on; see --splits")
     from shc.models.labelled import read_labelled
     from shc.models.score_table import score_files
 
@@ -125,6 +128,16 @@ def evaluate(
     _report_scores(scored, output, as_json=as_json)
     if plot is not None:
         _draw(scored.sets, given[0], plot, say_counts)
+
+
+def _check_outputs(output: Path | None, plot: Path | None, inputs: "Sequence[Path]") -> None:
+    """Refuse to write over what is read, and a plot that is no PNG."""
+    read = {path.resolve() for path in inputs}
+    for path in (output, plot):
+        if path is not None and path.resolve() in read:
+            raise ShcError(f"{path} is read and would be overwritten", "write to another file", ExitCode.USAGE)
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise ShcError(f"--plot {plot}: a PNG is drawn", "let its name end in .png", ExitCode.USAGE)
 
 
 def _ignore(message: str) -> None:

@@ -36,8 +36,8 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_six_commands(folder: Path) -> None:
-    lines = [line for line in blocks("Six commands", "bash")[0].splitlines() if line]
+def test_the_commands_on_the_sample(folder: Path) -> None:
+    lines = [line for line in blocks("Commands on the sample", "bash")[0].splitlines() if line]
     assert len(lines) == 6
     outputs = []
     for line in lines:

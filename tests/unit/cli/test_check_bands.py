@@ -61,7 +61,7 @@ def table(result: Result) -> list[dict[str, str]]:
 def test_a_folder_gets_a_sheet_and_a_table(windows: list[EnergyWindow | None]) -> None:
     result = run("imgs", "-o", "out/new")
     assert result.exit_code == 0
-    assert [(row["file"], row["confidence"], row["e_max_ev"], row["reasons"]) for row in table(result)] == [
+    assert [(row["file"], row["confidence"], row["used_max_ev"], row["reasons"]) for row in table(result)] == [
         ("imgs/a.png", "0.800", "2.500", "one doubt"),
         ("imgs/b.png", "0.800", "2.500", "one doubt"),
     ]
@@ -111,7 +111,7 @@ def test_failures_are_listed_and_stop_nothing() -> None:
         "error: red.png: unexpected ZeroDivisionError: division by zero",
         "error: none.png: no such file or folder",
         "error: *.gif: no such file or folder",
-        "2 pictures understood, 5 failed: see check-bands.html",
+        "2 pictures understood, 5 cannot be used: see check-bands.html",
     ):
         assert line in result.stderr.splitlines()
     assert run("imgs", "--strict").exit_code == 4
@@ -153,3 +153,21 @@ def test_an_output_that_cannot_be_written() -> None:
     result = run("imgs", "-o", "file")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "file: File exists" in result.stderr
+
+
+def test_doubtful_pictures_and_lost_lines_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def normalise(rgb: NDArray[np.uint8], _window: EnergyWindow | None = None) -> BandPicture:
+        confidence = rgb[0, 0, 0] / 255.0
+        size = (rgb.shape[0], rgb.shape[1])
+        image = np.zeros((1, 224, 224), np.float32)
+        return BandPicture(image, -3.0, 3.0, confidence, ("why",), Box(10, 5, 90, 75), EnergyAxis(40.0, 0.1), size)
+
+    monkeypatch.setattr(read, "normalise", normalise)
+    for name, grey in (("sure", 230), ("doubtful", 120), ("useless", 40)):
+        picture(Path(f"{name}.png"), f"rgb({grey}, {grey}, {grey})")
+    Path("bands.csv").write_text("file\nsure.png\nsuer.png\n")
+    result = run(".", "--strict")
+    assert result.exit_code == 4
+    assert "1 picture understood, 1 doubtful, 2 cannot be used: see check-bands.html" in result.stderr
+    assert "there is no picture suer.png" in result.stderr
+    assert "error: useless.png: why" in result.stderr

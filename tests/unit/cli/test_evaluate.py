@@ -20,6 +20,7 @@ LABELS = "material_id,formula,space_group,shc_max_abs\n" + "".join(
         [("Pt", 0), ("Fe2O3", 40), ("Ca(OCo)2", 90), ("W", 250), ("Au", 400), ("Ta", 800)]
     )
 )
+EVERY = "all labelled crystals are scored, also such as a model may have been trained on; see --splits"
 VALUES = [5.0, 60.0, 50.0, 300.0, 350.0, 600.0]
 
 
@@ -51,7 +52,7 @@ def record(result: Result) -> dict[str, Any]:
 
 def test_a_table_of_scores_with_intervals() -> None:
     result = run("mine.csv", "labels.csv")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, EVERY + "\n")
     lines = {line.split("│")[1].strip(): line.split("│")[2:-1] for line in result.stdout.splitlines() if "│" in line}
     assert [cell.strip() for cell in lines["n"]] == ["6", "4", "2"]
     assert lines["MAE"][0].split()[0] == f"{(5 + 20 + 40 + 50 + 50 + 200) / 6:.1f}"
@@ -90,10 +91,23 @@ def test_missing_and_surplus_crystals_are_counted() -> None:
     result = run("mine.csv", "labels.csv")
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
+        EVERY,
         "mine.csv: 2 crystals without a prediction, not scored (m4, m5)",
         "mine.csv: 1 crystal predicted, but without a label (x)",
     ]
     assert run("mine.csv", "labels.csv", "-q").stderr == ""
+
+
+@pytest.mark.parametrize("option", ["--output", "--plot"])
+@pytest.mark.parametrize("name", ["mine.csv", "labels.csv", "other.csv"])
+def test_what_is_read_is_not_written_over(option: str, name: str) -> None:
+    predictions("other.csv", VALUES)
+    before = Path(name).read_bytes()
+    result = run("mine.csv", "labels.csv", "--compare", "other.csv", option, f"./{name}")
+    assert result.exit_code == 2
+    assert "would be overwritten" in result.stderr
+    assert Path(name).read_bytes() == before
+    assert run("mine.csv", "labels.csv", "--plot", "parity.pdf").exit_code == 2
 
 
 def test_rows_that_a_split_holds_out_score() -> None:
@@ -148,7 +162,7 @@ def test_predictions_that_rest_on_different_things_are_scored_apart() -> None:
 def test_a_plot_draws_negative_predictions_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     predictions("mine.csv", [-5.0, *VALUES[1:]])
     result = run("mine.csv", "labels.csv", "--plot", "parity.png")
-    assert result.stderr.splitlines() == ["1 prediction below zero drawn at zero", "parity plot: parity.png"]
+    assert result.stderr.splitlines() == [EVERY, "1 prediction below zero drawn at zero", "parity plot: parity.png"]
     assert Path("parity.png").stat().st_size > 1000
     monkeypatch.setattr(plots, "_figure", lambda *_size: None)
     assert "no parity plot was drawn" in run("mine.csv", "labels.csv", "--plot", "parity.png").stderr

@@ -7,7 +7,7 @@ from shc.featurize.band_image import normalise as module
 from shc.featurize.band_image.fermi import given_axis, with_fermi_level
 from shc.featurize.band_image.normalise import normalise
 from shc.featurize.band_image.ticks import AxisReading
-from shc.featurize.band_image.types import Box, EnergyAxis, EnergyWindow
+from shc.featurize.band_image.types import SURE, Box, EnergyAxis, EnergyWindow
 from shc.featurize.electronic.picture import IMAGE_SIZE
 from shc.featurize.errors import ShcError
 from shc.kernels.image import draw_bands
@@ -46,6 +46,15 @@ def test_window_of_a_person_gives_the_ideal_picture(low: float, high: float, zer
     assert picture.panel == BOX
     assert picture.size == (560, 640)
     assert picture.confidence > 0.7
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.15, 0.15), (-0.3, 0.3), (0.0, 8.0)])
+def test_an_axis_that_is_hardly_one_of_bands_in_ev_is_doubtful(low: float, high: float) -> None:
+    figure = _figure(-4.0, 4.0)
+    picture = normalise(figure, EnergyWindow(low, high))
+    assert 0.0 < picture.confidence < SURE
+    assert any("may be no energy in eV" in reason for reason in picture.reasons)
+    assert all("may be no" not in reason for reason in normalise(figure, EnergyWindow(-1.0, 1.0)).reasons)
 
 
 def test_large_figures_are_read_alike() -> None:

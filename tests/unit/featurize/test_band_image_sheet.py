@@ -106,9 +106,10 @@ def test_a_picture_that_cannot_be_read_says_so() -> None:
 def test_the_table_holds_what_is_drawn() -> None:
     row = dict(zip(TABLE_COLUMNS, understood(reasons=("a", "b")).table_row(), strict=True))
     assert row == {
-        "file": "in/a.png", "material_id": "mp-7", "confidence": "0.900", "e_min_ev": "-3.000", "e_max_ev": "3.000",
+        "file": "in/a.png", "material_id": "mp-7", "confidence": "0.900", "e_min_ev": "-4.500", "e_max_ev": "4.500",
+        "used_min_ev": "-3.000", "used_max_ev": "3.000",
         "fermi_row": "110.00", "panel_left": "50", "panel_top": "20", "panel_right": "350", "panel_bottom": "200",
-        "reasons": "a; b",
+        "reasons": "a | b",
     }  # fmt: skip
 
 

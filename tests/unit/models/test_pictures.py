@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from shc.featurize.band_image.codec import StoredPicture
+from shc.featurize.band_image.types import LEAST_CONFIDENCE
 from shc.featurize.store import FeatureBatch
 from shc.models import pictures as pictures_module
 from shc.models.bands_input import bands_of
 from shc.models.electronic_numbers import numbers_of
 from shc.models.encoders.picture import SIDE, UNKNOWN
-from shc.models.pictures import LEAST_CONFIDENCE, ROW_EV, encode_pictures, ink
+from shc.models.pictures import ROW_EV, encode_pictures, ink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -52,7 +52,7 @@ def test_folds(splits: Path) -> None:
         ("other", None, "no split 'other'"),
         ("random", 1, "has no folds"),
         ("cv", None, "needs a fold"),
-        ("cv", 7, "needs a fold"),
+        ("cv", 7, "has no fold 7"),
         ("none", None, "names no crystal"),
     ],
 )
@@ -100,3 +100,10 @@ def test_parts_are_nearly_equal_and_depend_on_the_seed() -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 10
     other = held_out_parts(rows, systems, 8, 1)
     assert any(not np.array_equal(a, b) for a, b in zip(parts, other, strict=True))
+
+
+def test_a_split_that_scores_what_it_trains_on_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"leak": {"train": IDS[:3], "val": IDS[2:4]}}))
+    with pytest.raises(ShcError, match=f"trains on and scores {IDS[2]}"):
+        read_split(path, "leak", None, IDS)
