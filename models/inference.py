@@ -17,7 +17,7 @@ import torch
 
 from shc.featurize.band_image.codec import decode
 from shc.featurize.band_image.listing import STAGE as PICTURE_STAGE
-from shc.featurize.band_image.types import LEAST_CONFIDENCE
+from shc.featurize.band_image.types import LEAST_CONFIDENCE, SURE
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.electronic.codec import decode as decode_bands
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
@@ -52,6 +52,8 @@ MAX_BATCH: Final = 256
 """Crystals in a dense batch at most."""
 MAX_NODES: Final = 8192
 """Nodes in a dense batch at most, padding included: bounds memory; a larger crystal is a batch of its own."""
+DOUBTFUL_PICTURE: Final = "doubtful_picture"
+"""Flag of a crystal whose picture was used and deserves a look with `shc check-bands`."""
 
 
 class Prediction(NamedTuple):
@@ -153,6 +155,8 @@ class Predictor:
         for k, b in enumerate(rows.tolist()):
             atoms = slice(features.atom_offsets[b], features.atom_offsets[b + 1])
             flags, known = self._flags(np.unique(features.atomic_number[atoms]))
+            if "picture" in SUBSETS[raw.subset[b]] and _any_unsure((features.pictures or [()] * len(features))[b]):
+                flags.append(DOUBTFUL_PICTURE)
             predictions.append(
                 Prediction(
                     material_id=features.material_id[b],
@@ -165,7 +169,7 @@ class Predictor:
                     p_finite=float(estimate.p_finite[k]),
                     in_domain=known and bool(resembles[k]),
                     modalities=SUBSETS[raw.subset[b]],
-                    flags=flags,
+                    flags=";".join(flags),
                     tb_shc=tensors[b][0],
                     tb_shc_source=tensors[b][1],
                 )
@@ -203,7 +207,7 @@ class Predictor:
             for record, row in zip(records, learned.tolist(), strict=True)
         ]
 
-    def _flags(self, elements: NDArray[np.uint8]) -> tuple[str, bool]:
+    def _flags(self, elements: NDArray[np.uint8]) -> tuple[list[str], bool]:
         """Flags of a crystal, and whether the model knows all its elements with their spin-orbit strength."""
         flags = ["magnetic"] if not MAGNETIC.isdisjoint(elements.tolist()) else []
         without_soc = not has_soc(elements).all()
@@ -211,7 +215,7 @@ class Predictor:
             flags.append("no_soc")
         unseen = self.ensemble.domain.unseen(elements)
         flags += [f"unseen_element:{symbols()[z]}" for z in unseen]
-        return ";".join(flags), not without_soc and not unseen
+        return flags, not without_soc and not unseen
 
     def iter_feature_file(
         self,
@@ -345,6 +349,11 @@ class Predictor:
 
 def _components(record: ElectronicRecord) -> tuple[float, ...]:
     return tuple(record.shc_tensor.ravel().tolist())
+
+
+def _any_unsure(pictures: Sequence[StoredPicture]) -> bool:
+    """Whether a picture that is used deserves a look."""
+    return any(LEAST_CONFIDENCE <= picture.confidence < SURE for picture in pictures)
 
 
 def _doubtful(features: FeatureBatch) -> list[Failure]:

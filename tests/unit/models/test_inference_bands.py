@@ -90,6 +90,16 @@ def test_a_stream_reads_what_the_file_holds(predictor: Predictor, path: Path) ->
     assert {row.modalities for row in streamed(stored_bands=False)} == {"structure"}
 
 
+def test_a_picture_that_deserves_a_look_is_flagged(predictor: Predictor, path: Path) -> None:
+    whole = features(path)
+    assert whole.pictures is not None
+    for confidence, flagged in ((0.5, True), (0.9, False)):
+        pictures = [tuple(replace(p, confidence=confidence) for p in found) for found in whole.pictures]
+        found = predictor.predict_batch(replace(whole, pictures=pictures)).predictions
+        assert {"doubtful_picture" in row.flags for row in found if "picture" in row.modalities} == {flagged}
+        assert all("doubtful" not in row.flags for row in found if "picture" not in row.modalities)
+
+
 def test_doubtful_pictures_are_named_and_not_used(predictor: Predictor, path: Path) -> None:
     whole = features(path)
     assert whole.pictures is not None
