@@ -119,7 +119,10 @@ def parity_plot(
     main.set(xlim=(0, top), ylim=(0, top))
     main.set_xlabel(f"label, largest |SHC| {UNIT}")
     main.set_ylabel(f"predicted, largest |SHC| {UNIT}")
-    figure.colorbar(points, ax=main, location="top", shrink=0.6, label="local density of points (1 = densest)")
+    ends = [float(density.min()), 1.0]
+    label_of_bar = "local density of points (1 = densest)"
+    bar = figure.colorbar(points, ax=main, location="top", shrink=0.6, label=label_of_bar, ticks=ends, format="%.2g")
+    bar.minorticks_off()
     bins = np.linspace(0.0, top, 41)
     side.hist(predicted, bins=bins, orientation="horizontal", color="tab:blue", alpha=0.8, label="predicted")
     side.hist(label, bins=bins, orientation="horizontal", histtype="step", color="k", lw=0.8, label="label")
