@@ -1,11 +1,21 @@
 """Options that several verbs share, as annotated types."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shc.cli.run_config import apply_config
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 ConfigOption = Annotated[
     Path | None,

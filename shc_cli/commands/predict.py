@@ -14,6 +14,7 @@ from shc.cli.console import Progress, results, say
 from shc.cli.options import (
     AllowHydrogenOption,
     ConfigOption,
+    Device,
     EnergyWindowOption,
     MaxAtomsOption,
     OutputOption,
@@ -50,14 +51,6 @@ class PredictFormat(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     TABLE = "table"
-
-
-class Device(StrEnum):
-    """Where the networks run."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def predict(

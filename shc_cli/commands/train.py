@@ -1,13 +1,12 @@
 """``shc train``: a model from a feature file and a table of labels."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shc.cli.console import Progress, say
-from shc.cli.options import ConfigOption, OverwriteOption, QuietOption, WorkersOption
+from shc.cli.options import ConfigOption, Device, OverwriteOption, QuietOption, WorkersOption
 from shc.cli.run_config import write_run_yaml
 from shc.models.config import ModelConfig, TrainConfig
 
@@ -16,14 +15,6 @@ if TYPE_CHECKING:
     from shc.models.training import TrainSummary
 
 _DEFAULTS = TrainConfig()
-
-
-class Device(StrEnum):
-    """Where to train."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def train(
