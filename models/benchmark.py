@@ -52,6 +52,8 @@ class Crystals(NamedTuple):
     """The labelled crystals of a split."""
 
     data: LabelledData
+    digests: dict[str, str]
+    """What identifies them."""
     features: FeatureBatch
     """Those that train, then those that score: n."""
     file_rows: NDArray[np.int64]
@@ -127,7 +129,8 @@ def read_crystals(task: Task) -> Crystals:
     labels = data.labels[chosen].copy()
     labels[len(train) :] = np.nan
     test = np.arange(len(train), len(chosen))
-    return Crystals(data, features, rows, labels, train, test, CrystalArrays(features).chemical_system())
+    systems = CrystalArrays(features).chemical_system()
+    return Crystals(data, data.digests(split), features, rows, labels, train, test, systems)
 
 
 def run_benchmark(
@@ -170,9 +173,8 @@ def run_benchmark(
 
 
 def _settings(task: Task, crystals: Crystals, contestant: Contestant) -> dict[str, Any]:
-    split = read_split(task.splits, task.split, task.fold, crystals.data.material_id)
     about = {"title": contestant.title, "split": task.split, "fold": task.fold, "seeds": task.seeds}
-    return {"model": about | contestant.settings, "data": crystals.data.digests(split)}
+    return {"model": about | contestant.settings, "data": crystals.digests}
 
 
 def _write_predictions(path: Path, crystals: Crystals, values: NDArray[np.float64]) -> None:

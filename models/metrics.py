@@ -64,3 +64,9 @@ def score(predicted: NDArray[np.float64], label: NDArray[np.float64]) -> Scores:
 def covered(lower: NDArray[np.float64], upper: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
     """Share of ``[n]`` labels inside their closed intervals."""
     return float(((labels >= lower) & (labels <= upper)).mean())
+
+
+def held_out_error(predicted: NDArray[np.float64], label: NDArray[np.float64]) -> float:
+    """Mean of MAE and RMSE of ``[n]`` predictions, (hbar/e) S/cm, by which epochs and settings are chosen."""
+    scores = score(predicted, label)
+    return 0.5 * (scores.mae + scores.rmse)

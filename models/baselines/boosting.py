@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shc.models.baselines.cross_fit import Rows, cross_fit, ensembles, held_out_error, to_shc, to_target
+from shc.models.baselines.cross_fit import Rows, cross_fit, ensembles, to_shc, to_target
+from shc.models.metrics import held_out_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

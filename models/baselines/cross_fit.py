@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import numpy as np
 
 from shc.featurize.errors import ExitCode, ShcError
-from shc.models.metrics import score
+from shc.models.metrics import held_out_error
 from shc.models.splits import held_out_parts
 
 if TYPE_CHECKING:
@@ -129,12 +129,6 @@ def cross_fit(
     fitted = [CrossFit(tuple(members), share) for share in _ROOT_SHARES]
     truth = labels[fitted[0].held_out_rows]
     return min(fitted, key=lambda each: held_out_error(each.predict_held_out(values), truth))
-
-
-def held_out_error(predicted: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
-    """Mean of MAE and RMSE, (hbar/e) S/cm, by which settings are chosen."""
-    scores = score(predicted, labels)
-    return 0.5 * (scores.mae + scores.rmse)
 
 
 def to_target(labels: NDArray[np.float64], target: str) -> NDArray[np.float64]:

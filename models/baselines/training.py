@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shc.featurize.errors import ShcError
 from shc.models.checkpoint import group, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from shc.models.member import EVALUATION_BATCH, Averaged
-from shc.models.metrics import score
+from shc.models.metrics import held_out_error
 from shc.models.schedule import one_cycle
 from shc.models.splits import held_out_parts
 from shc.models.training_files import CHECKPOINT
@@ -135,8 +135,8 @@ class GraphTraining:
         # Batches mix sizes of crystals: with crystals of like size the means of batch norms would differ by batch.
         for number, rows in enumerate(np.array_split(order, self.n_batches)):
             total += self._step(rows, self.epoch * self.n_batches + number) * len(rows)
-        scores = score(self._predict(self.averaged.weights, self.held_out_rows), self.labels[self.held_out_rows])
-        error = 0.5 * (scores.mae + scores.rmse)
+        predicted = self._predict(self.averaged.weights, self.held_out_rows)
+        error = held_out_error(predicted, self.labels[self.held_out_rows])
         self.epoch += 1
         if error < self.best_error:
             self.best_error, self.best_epoch = error, self.epoch

@@ -52,10 +52,11 @@ def benchmark(
     from shc.models.contestants import OURS, contestants
     from shc.models.labelled import read_labelled
 
-    every = contestants(with_bands=bool(FeatureFile.open(data).has_bands(slice(None)).any()))
+    file = FeatureFile.open(data)
+    every = contestants(with_bands=bool(file.has_bands(slice(None)).any()))
     chosen = choose(models, list(every))
     scored = read_labelled(labels, splits, split, fold)
-    known = set(FeatureFile.open(data).material_ids)
+    known = set(file.material_ids)
     for ids, what in ((scored.scored, "score"), (scored.trained, "train")):
         n_lacking = sum(name not in known for name in ids)
         if n_lacking:
