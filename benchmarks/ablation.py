@@ -97,7 +97,7 @@ def bands_alone(_: Case, training: MemberTraining) -> None:
     arrays = training.arrays
     arrays.prompt[:], arrays.descriptors[:] = 0.0, 0.0
     arrays.node_z = np.full_like(arrays.node_z, 6)
-    arrays.neighbours = np.zeros_like(arrays.neighbours)
+    arrays.bonds.neighbours[:], arrays.bonds.weight[:] = 0, 0.0
 
 
 ARMS: dict[str, Callable[[Case, MemberTraining], None]] = {

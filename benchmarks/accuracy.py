@@ -38,7 +38,7 @@ from shc.featurize.store import FeatureFile
 from shc.models.assembly import showing
 from shc.models.card import read_card
 from shc.models.ensemble import CARD_FILE, newest_pretrained
-from shc.models.inference import Prediction, Predictor, load_predictor
+from shc.models.inference import Predictor, load_predictor
 from shc.models.labels import read_labels
 from shc.models.metrics import Scores, covered, score
 from shc.models.modalities import SUBSETS
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.featurize.store import FeatureBatch
+    from shc.models.prediction import Prediction
 
 NO_DATA = 3
 N_SPLITS = 20

@@ -31,12 +31,13 @@ from shc.models.checkpoint import group, load_tensors
 from shc.models.domain import fit_domain
 from shc.models.ensemble import CARD_FILE, Distributions, Ensemble, load_ensemble, save_ensemble, shown
 from shc.models.heads import ValueGrid
-from shc.models.inference import COLUMNS, Prediction, Predictor
+from shc.models.inference import Predictor
 from shc.models.member import EVALUATION_BATCH
 from shc.models.metrics import Scores, covered, score
 from shc.models.modalities import CURVES, PICTURE, STRUCTURE, SUBSETS
 from shc.models.network import SHCTransformer
 from shc.models.pictures import usable_counts
+from shc.models.prediction import COLUMNS, Prediction
 from shc.models.training_files import OOF_FILE, PREDICTIONS_FILE, UNIT_LINE, number, write_table
 from shc.models.uncertainty import METHOD, METHOD_COMMON, fit_calibration, for_ensemble
 

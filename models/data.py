@@ -6,13 +6,14 @@ It needs no scatter, so it exports to every back end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from shc.models.bands_data import BandsArrays, BandsBatch
+from shc.models.bonds import merge
 from shc.models.modalities import SUBSETS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class CrystalBatch(NamedTuple):
-    """B crystals in the dense layout, N nodes at most, K neighbours per node."""
+    """B crystals in the dense layout, N nodes at most, K bonds per node at most."""
 
     atoms: Tensor
     """``[B, N]`` atomic numbers; 0 is padding."""
@@ -34,6 +35,8 @@ class CrystalBatch(NamedTuple):
     """``[B, N, K]`` 1 + index of the neighbouring node within its crystal; 0 is padding."""
     distance: Tensor
     """``[B, N, K]`` Angstrom; 0 in padding."""
+    bond_weight: Tensor
+    """``[B, N, K]`` what a bond counts for in the sum over a node's bonds, see ``Bonds``; 0 in padding."""
     descriptors: Tensor
     """``[B, D]``."""
     prompt: Tensor
@@ -43,12 +46,23 @@ class CrystalBatch(NamedTuple):
 
     def to(self, device: torch.device) -> CrystalBatch:
         """The same batch on another device."""
-        bands = None if self.bands is None else BandsBatch(*(t.to(device, non_blocking=True) for t in self.bands))
-        atoms, weight, neighbours, distance, descriptors, prompt = (
-            tensor.to(device, non_blocking=True)
-            for tensor in (self.atoms, self.weight, self.neighbours, self.distance, self.descriptors, self.prompt)
+
+        def moved(tensor: Tensor) -> Tensor:
+            # From pinned memory the copy goes on while the device computes.
+            source = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
+            return source.to(device, non_blocking=True)
+
+        bands = None if self.bands is None else BandsBatch(*map(moved, self.bands))
+        return CrystalBatch(
+            moved(self.atoms),
+            moved(self.weight),
+            moved(self.neighbours),
+            moved(self.distance),
+            moved(self.bond_weight),
+            moved(self.descriptors),
+            moved(self.prompt),
+            bands,
         )
-        return CrystalBatch(atoms, weight, neighbours, distance, descriptors, prompt, bands)
 
 
 class CrystalArrays:
@@ -69,7 +83,6 @@ class CrystalArrays:
         self.atom_offsets = features.atom_offsets
         self.node_offsets = features.node_offsets
         self.n_nodes = np.diff(self.node_offsets)
-        self.distance = features.neighbour_distance
         self._set_nodes(features)
 
     def __len__(self) -> int:
@@ -87,7 +100,9 @@ class CrystalArrays:
         atom = features.neighbour_atom.astype(np.int64)
         absolute = np.where(atom >= 0, atom, 0) + np.repeat(self.atom_offsets[:-1], self.n_nodes)[:, None]
         local = features.orbit[absolute].astype(np.int64) + 1
-        self.neighbours = np.where(atom >= 0, local, 0)
+        self.bonds = merge(np.where(atom >= 0, local, 0), features.neighbour_distance)
+        starts = self.node_offsets[:-1]
+        self.n_bonds = np.maximum.reduceat(self.bonds.n_bonds, starts) if len(starts) else starts
 
     def chemical_system(self) -> list[tuple[int, ...]]:
         """The set of elements of every crystal, as sorted atomic numbers."""
@@ -126,11 +141,17 @@ class CrystalArrays:
         slot = np.arange(width)
         real = slot[None, :] < counts[:, None]
         source = np.where(real, self.node_offsets[rows][:, None] + slot, 0)
+        n_bonds = int(self.n_bonds[rows].max(initial=1))
+
+        def bonds(values: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(np.where(real[:, :, None], values[source, :n_bonds], values.dtype.type(0)))
+
         return CrystalBatch(
             atoms=torch.from_numpy(np.where(real, self.node_z[source], 0)),
             weight=torch.from_numpy(np.where(real, self.node_weight[source], np.float32(0))),
-            neighbours=torch.from_numpy(np.where(real[:, :, None], self.neighbours[source], 0)),
-            distance=torch.from_numpy(np.where(real[:, :, None], self.distance[source], np.float32(0))),
+            neighbours=bonds(self.bonds.neighbours),
+            distance=bonds(self.bonds.distance),
+            bond_weight=bonds(self.bonds.weight),
             descriptors=torch.from_numpy(self.descriptors[rows]),
             prompt=torch.from_numpy(self.prompt[rows]),
             bands=bands,

@@ -17,6 +17,7 @@ from shc.models.checkpoint import group, load_tensors, save_tensors
 from shc.models.domain import Domain
 from shc.models.encoders.picture import PictureEncoder
 from shc.models.heads import ValueGrid
+from shc.models.members import Members, arguments
 from shc.models.modalities import STRUCTURE, SUBSETS
 from shc.models.network import SHCTransformer
 from shc.models.uncertainty import Calibration, Estimate
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from shc.featurize.store import FeatureHeader
     from shc.models.data import CrystalBatch
+    from shc.models.members import Said
 
 WEIGHTS_FILE: Final = "model.safetensors"
 CARD_FILE: Final = "card.json"
@@ -39,18 +41,24 @@ _FLOAT16_MAX: Final = 65504.0
 
 
 class Distributions(NamedTuple):
-    """What the ensemble says about B crystals, before calibration."""
+    """What the ensemble says about B crystals, before calibration: ``Said`` on the host, and what it rests on."""
 
     probability: NDArray[np.float64]
-    """``[B, n_values]`` mean of the members' distributions over the bins of ``ValueGrid``."""
+    """``[B, n_values]``."""
     p_finite: NDArray[np.float64]
-    """``[B]`` mean of the members' probabilities of a finite SHC."""
+    """``[B]``."""
     embedding: NDArray[np.float32]
-    """``[B, d]`` embedding of the structure by the first member."""
+    """``[B, d]``."""
     subset: NDArray[np.int64]
     """``[B]`` place in ``SUBSETS`` of what each rests on."""
     tensor: NDArray[np.float64]
-    """``[B, n_tensor]`` mean of the members' tensors, see ``shc.models.tensor``."""
+    """``[B, n_tensor]``."""
+
+    @classmethod
+    def of(cls, said: Said, subset: Tensor) -> Distributions:
+        """Wait for what was said and bring it to the host."""
+        columns = (said.probability.double(), said.p_finite.double(), said.embedding, subset, said.tensor.double())
+        return cls(*(column.cpu().numpy() for column in columns))
 
 
 @dataclass
@@ -81,13 +89,7 @@ class Ensemble:
     @torch.inference_mode()
     def distribution(self, batch: CrystalBatch) -> Distributions:
         """Predict a batch that lies on the device of the networks."""
-        outputs = [member.predict(batch) for member in self.members]
-        value = torch.stack([output.value_logits.double().softmax(dim=1) for output in outputs]).mean(dim=0)
-        finite = torch.stack([output.finite_logit.double().sigmoid() for output in outputs]).mean(dim=0)
-        tensor = torch.stack([output.tensor.double() for output in outputs]).mean(dim=0)
-        columns = (value, finite, outputs[0].embedding.float(), shown(batch), tensor)
-        arrays = (column.cpu().numpy() for column in columns)
-        return Distributions(*arrays)
+        return Distributions.of(Members(self.members)(*arguments(batch)), shown(batch))
 
     def estimate(self, raw: Distributions, rows: NDArray[np.intp]) -> Estimate:
         """Calibrated estimates of some of the crystals, each by the calibration of what it rests on."""

@@ -24,10 +24,12 @@ from shc.featurize.elements import MAGNETIC, has_soc, symbols
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
 from shc.models.bands_input import bands_of
+from shc.models.batching import dense_batches
 from shc.models.data import CrystalArrays
 from shc.models.device import choose_device
 from shc.models.ensemble import Distributions, Ensemble, load_ensemble
 from shc.models.modalities import SUBSETS
+from shc.models.prediction import Predicted, Prediction
 from shc.models.tensor import N_COMPONENTS, tensor_from_output
 
 if TYPE_CHECKING:
@@ -48,56 +50,8 @@ WINDOW: Final = 1024
 """Crystals read from a feature file at a time."""
 PICTURE_WINDOW: Final = 128
 """The same if the model reads pictures, some 200 kB each in memory."""
-MAX_BATCH: Final = 256
-"""Crystals in a dense batch at most."""
-MAX_NODES: Final = 8192
-"""Nodes in a dense batch at most, padding included: bounds memory; a larger crystal is a batch of its own."""
 DOUBTFUL_PICTURE: Final = "doubtful_picture"
 """Flag of a crystal whose picture was used and deserves a look with `shc check-bands`."""
-
-
-class Prediction(NamedTuple):
-    """One row of results; SHC in (hbar/e) S/cm."""
-
-    material_id: str
-    """File stem."""
-    formula: str
-    """Reduced formula."""
-    space_group_number: int
-    """1 to 230."""
-    shc_max_abs: float
-    """Predicted largest |sigma_ij^k| over the 27 components."""
-    shc_lower: float
-    """Lower end of the interval, >= 0."""
-    shc_upper: float
-    """Upper end of the interval."""
-    shc_std: float
-    """Standard deviation of the predicted distribution."""
-    p_finite: float
-    """Probability that SHC exceeds the threshold of a finite value."""
-    in_domain: bool
-    """Whether the crystal resembles the training crystals and all its elements are known."""
-    modalities: str
-    """What the prediction rests on, joined by ``+``."""
-    flags: str
-    """``magnetic``, ``no_soc``, ``unseen_element:X``, joined by ``;``."""
-    tb_shc: tuple[float, ...] | None = None
-    """The 27 components of the built-in electronic structure's tensor, in the order of ``COMPONENT_NAMES``, in the
-    frame of the cell as read; None if not asked for."""
-    tb_shc_source: str = ""
-    """``computed`` where the bands were, ``learned`` where the networks say what the computation would give."""
-
-
-COLUMNS: Final = Prediction._fields[:-2]
-"""What every table of predictions holds; the tensor comes on demand."""
-
-
-class Predicted(NamedTuple):
-    """What became of one batch of inputs."""
-
-    predictions: list[Prediction]
-    """In the order of the input."""
-    failures: list[Failure]
 
 
 class Predictor:
@@ -180,7 +134,7 @@ class Predictor:
         """What the ensemble says about crystals, in their order; dense batches are made by size."""
         ensemble = self.ensemble
         arrays = CrystalArrays(features, bands_of(features, ensemble.card.model, ensemble.picture, self.device))
-        batches = list(dense_batches(arrays.n_nodes))
+        batches = list(dense_batches(arrays.n_nodes, arrays.n_bonds))
         parts = [ensemble.distribution(arrays.batch(rows).to(self.device)) for rows in batches]
         order = np.argsort(np.concatenate(batches))
         return Distributions(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
@@ -400,26 +354,3 @@ def load_predictor(folder: Path | None = None, device: str = "auto", *, tensor: 
     """
     place = choose_device(device)
     return Predictor(load_ensemble(folder, place), place, tensor=tensor)
-
-
-def dense_batches(
-    n_nodes: NDArray[np.int64], max_batch: int = MAX_BATCH, max_nodes: int = MAX_NODES
-) -> Iterator[NDArray[np.int64]]:
-    """Group crystals of similar size so that a padded batch stays small.
-
-    Args:
-        n_nodes: ``[n]`` nodes of each crystal.
-        max_batch: Crystals per batch at most.
-        max_nodes: Nodes per batch at most, padding included.
-
-    Yields:
-        Rows of one batch; every row comes once.
-    """
-    order = np.argsort(n_nodes, kind="stable")
-    start = 0
-    for end in range(1, len(order) + 1):
-        # Rows ascend in size, so the next one would set the width of the batch.
-        full = end == len(order) or (end - start + 1) * n_nodes[order[end]] > max_nodes
-        if full or end - start == max_batch:
-            yield order[start:end]
-            start = end

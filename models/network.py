@@ -124,12 +124,15 @@ class SHCTransformer(nn.Module):
         weight: Tensor,
         neighbours: Tensor,
         distance: Tensor,
+        bond_weight: Tensor,
         descriptors: Tensor,
         prompt: Tensor,
         bands: BandsBatch | None = None,
     ) -> Output:
         """Predict; arguments are the fields of ``CrystalBatch``."""
-        alone, joined = self.both(CrystalBatch(atoms, weight, neighbours, distance, descriptors, prompt, bands))
+        alone, joined = self.both(
+            CrystalBatch(atoms, weight, neighbours, distance, bond_weight, descriptors, prompt, bands)
+        )
         if joined is None or bands is None:
             return alone
         known = bands.any_known() > 0
@@ -147,7 +150,7 @@ class SHCTransformer(nn.Module):
 
     def _structure(self, batch: CrystalBatch) -> Structure:
         """The real-space half."""
-        nodes = self.crystal(batch.atoms, batch.weight, batch.neighbours, batch.distance)
+        nodes = self.crystal(batch.atoms, batch.weight, batch.neighbours, batch.distance, batch.bond_weight)
         centred = self.prompt.centre(batch.prompt)
         prompt = self.prompt(centred)
         trunk, tokens = self.descriptors(batch.descriptors, centred)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.errors import Failure
-    from shc.models.inference import Prediction, Predictor
+    from shc.models.inference import Predictor
+    from shc.models.prediction import Prediction
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "benchmarks"
 """Where the table lies in a checkout; an installed package brings none."""

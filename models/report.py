@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from shc.featurize.errors import Failure
 from shc.models.card import UNIT
-from shc.models.inference import COLUMNS, Prediction
+from shc.models.prediction import COLUMNS, Prediction
 from shc.models.tensor import COMPONENT_NAMES
 
 if TYPE_CHECKING:

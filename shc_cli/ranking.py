@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shc.models.card import ModelCard
-    from shc.models.inference import Prediction
+    from shc.models.prediction import Prediction
 
 _WIDTH_OF_FILES = 120
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,7 +76,7 @@ class BondEmbedding(nn.Module):
 
 
 class GatedConvolution(nn.Module):
-    """One message-passing layer: ``h_i += W sum_j sigmoid(gate_ij) * silu(value_ij)``.
+    """One message-passing layer: ``h_i += W sum_j weight_ij * sigmoid(gate_ij) * silu(value_ij)``.
 
     Gate and value are linear in ``h_i``, ``h_j`` and the bond, after Xie and Grossman, PRL 120, 145301 (2018), eq. 5,
     with LayerNorm in place of BatchNorm. The node terms are projected before they are gathered.
@@ -104,21 +103,21 @@ class GatedConvolution(nn.Module):
         updated: Tensor = nodes + self.dropout(self.out(nn.functional.silu(self.after(total))))
         return updated
 
-    def forward(self, nodes: Tensor, index: Tensor, mask: Tensor, bond: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, index: Tensor, bond_weight: Tensor, bond: Tensor) -> Tensor:
         """Pass messages in the dense layout.
 
         Args:
             nodes: ``[B, N, d_model]``.
             index: ``[B * N * K]`` flat index of each neighbour, 0 in padding.
-            mask: ``[B, N, K, 1]`` 1 for neighbours, 0 for padding.
+            bond_weight: ``[B, N, K, 1]``, 0 in padding.
             bond: ``[B, N, K, n_bond]``.
         """
         n_batch, n_nodes, width = nodes.shape
         normed = self.before(nodes)
         sender = self.sender(normed).reshape(n_batch * n_nodes, 2 * width).index_select(0, index)
         sender = sender.reshape(n_batch, n_nodes, -1, 2 * width)
-        message = self.message(self.receiver(normed)[:, :, None], sender, bond) * mask
-        return self.update(nodes, message.sum(2) / math.sqrt(bond.shape[2]))
+        message = self.message(self.receiver(normed)[:, :, None], sender, bond) * bond_weight
+        return self.update(nodes, message.sum(2))
 
 
 class CrystalEncoder(nn.Module):
@@ -133,7 +132,9 @@ class CrystalEncoder(nn.Module):
             GatedConvolution(config.d_model, self.bond.size, config.dropout) for _ in range(config.n_convolutions)
         )
 
-    def forward(self, atoms: Tensor, weight: Tensor, neighbours: Tensor, distance: Tensor) -> Tensor:
+    def forward(
+        self, atoms: Tensor, weight: Tensor, neighbours: Tensor, distance: Tensor, bond_weight: Tensor
+    ) -> Tensor:
         """Encode a dense batch.
 
         Args:
@@ -141,6 +142,7 @@ class CrystalEncoder(nn.Module):
             weight: ``[B, N]``.
             neighbours: ``[B, N, K]``, 0 is padding.
             distance: ``[B, N, K]``.
+            bond_weight: ``[B, N, K]``.
 
         Returns:
             ``[B, N, d_model]`` node tokens; padding holds numbers without meaning.
@@ -148,10 +150,9 @@ class CrystalEncoder(nn.Module):
         n_batch, n_nodes = atoms.shape
         start = torch.arange(n_batch, device=atoms.device)[:, None, None] * n_nodes
         index = ((neighbours - 1).clamp(min=0) + start).reshape(-1)
-        mask = (neighbours > 0).to(distance.dtype)[..., None]
         z_to = atoms.reshape(-1).index_select(0, index).reshape(neighbours.shape)
         bond = self.bond(distance, atoms[:, :, None].expand_as(neighbours), z_to)
         nodes: Tensor = self.atom(atoms) + self.weight(weight[..., None])
         for layer in self.layers:
-            nodes = layer(nodes, index, mask, bond)
+            nodes = layer(nodes, index, bond_weight[..., None], bond)
         return nodes

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from shc.featurize.band_image.run import RunPictures
     from shc.featurize.stop import StopRequest
     from shc.models.card import ModelCard
-    from shc.models.inference import Predicted, Predictor
+    from shc.models.inference import Predictor
+    from shc.models.prediction import Predicted
     from shc.models.report import FailureFile, Ranking, Writer
 
 _FEATURES = Path("features.h5")

@@ -30,7 +30,7 @@ from shc.models.inference import Predictor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shc.models.inference import Predicted
+    from shc.models.prediction import Predicted
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from shc.cli.main import app
 from shc.featurize.errors import Failure
 from shc.models import inference, references
-from shc.models.inference import Predicted, Prediction
+from shc.models.prediction import Predicted, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -29,13 +29,16 @@ with warnings.catch_warnings():
 
 @pytest.fixture
 def features(record_factory: Callable[..., CrystalRecord]) -> FeatureBatch:
-    """Crystals of several sizes; one lacks neighbours, one node has none at all."""
+    """Crystals of several sizes; one lacks neighbours, one node has none at all, one has equivalent neighbours."""
     records = [record_factory(f"c{i}", n_atoms=2 + 3 * i, n_nodes=1 + i) for i in range(5)]
     atom = records[2].neighbour_atom.copy()
     distance, shift = records[2].neighbour_distance.copy(), records[2].neighbour_shift.copy()
     for node, start in ((0, 0), (1, 7)):
         atom[node, start:], distance[node, start:], shift[node, start:] = -1, 0.0, 0
     records[2] = replace(records[2], neighbour_atom=atom, neighbour_distance=distance, neighbour_shift=shift)
+    atom, distance = records[4].neighbour_atom.copy(), records[4].neighbour_distance.copy()
+    atom[:, 1:5], distance[:, 1:5] = atom[:, :1], distance[:, :1]
+    records[4] = replace(records[4], neighbour_atom=atom, neighbour_distance=distance)
     return FeatureBatch.from_records(records)
 
 
@@ -49,7 +52,8 @@ def encoder() -> CrystalEncoder:
 def test_edge_lists_give_the_node_states_of_the_dense_layout(features: FeatureBatch, encoder: CrystalEncoder) -> None:
     arrays = CrystalArrays(features)
     dense = arrays.batch(np.arange(len(arrays)))
-    expected = encoder(dense.atoms, dense.weight, dense.neighbours, dense.distance)
+    assert arrays.n_bonds[4] == 8 < arrays.n_bonds[3]
+    expected = encoder(dense.atoms, dense.weight, dense.neighbours, dense.distance, dense.bond_weight)
     for index in range(len(features)):
         data = to_pyg(features, index)
         got = node_states(
@@ -64,7 +68,7 @@ def test_a_batch_of_torch_geometric_gives_the_same(features: FeatureBatch, encod
     batch = Batch.from_data_list([to_pyg(features, i) for i in range(len(features))])
     arrays = CrystalArrays(features)
     dense = arrays.batch(np.arange(len(arrays)))
-    expected = encoder(dense.atoms, dense.weight, dense.neighbours, dense.distance)[dense.weight > 0]
+    expected = encoder(dense.atoms, dense.weight, dense.neighbours, dense.distance, dense.bond_weight)[dense.weight > 0]
     got = node_states(encoder, batch.atomic_number, batch.node_weight, batch.edge_index, batch.edge_length, 12)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0.0)
     assert batch.descriptors.shape == (5, 9)

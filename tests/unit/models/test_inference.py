@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import runpy
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,14 @@ import torch
 from shc.featurize.errors import ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
 from shc.models.ensemble import save_ensemble
-from shc.models.inference import Predictor, dense_batches, load_predictor
+from shc.models.inference import Predictor, load_predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shc.featurize.types import CrystalRecord
     from shc.models.ensemble import Ensemble
-    from shc.models.inference import Prediction
+    from shc.models.prediction import Prediction
 
 DATA = Path(__file__).parents[2] / "data"
 tiny_ensemble: Callable[..., Ensemble] = runpy.run_path(str(DATA / "tiny_model.py"))["tiny_ensemble"]
@@ -147,18 +146,3 @@ def test_a_predictor_is_loaded_from_a_folder(tmp_path: Path, records: list[Cryst
     predictor = load_predictor(tmp_path, "cpu")
     assert predictor.device == torch.device("cpu")
     assert len(predictor.predict(FeatureBatch.from_records(records))) == 23
-
-
-def test_dense_batches_serve_every_row_once_within_their_bounds() -> None:
-    n_nodes = np.random.default_rng(0).integers(1, 60, 500)
-    n_nodes[17] = 1000
-    batches = list(dense_batches(n_nodes, max_batch=32, max_nodes=400))
-    assert sorted(np.concatenate(batches).tolist()) == list(range(500))
-    for rows in batches:
-        assert len(rows) <= 32
-        assert len(rows) == 1 or len(rows) * n_nodes[rows].max() <= 400
-    assert [17] in [rows.tolist() for rows in batches]
-    # Batches are filled: no two neighbours would fit into one.
-    for one, two in pairwise(batches):
-        joined = len(one) + 1
-        assert joined > 32 or joined * n_nodes[two[0]] > 400

@@ -17,7 +17,7 @@ from shc.models.modalities import SUBSETS
 from shc.models.tensor import turned
 
 if TYPE_CHECKING:
-    from shc.models.inference import Prediction
+    from shc.models.prediction import Prediction
 
 DATA = Path(__file__).parents[2] / "data"
 TINY: dict[str, Any] = runpy.run_path(str(DATA / "tiny_model.py"))

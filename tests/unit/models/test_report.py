@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shc.featurize.errors import Failure
-from shc.models.inference import COLUMNS, Prediction
+from shc.models.prediction import COLUMNS, Prediction
 from shc.models.report import CsvWriter, FailureFile, JsonLinesWriter, Ranking, failures_path, unit_line
 
 if TYPE_CHECKING:

@@ -1,0 +1,57 @@
+"""The networks as exported programs, for compilers: the encoder of pictures, and the members with or without bands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch.export import Dim, ExportedProgram, export
+
+from shc.models.encoders.picture import SIDE, folded
+from shc.models.members import Members, arguments
+
+if TYPE_CHECKING:
+    from shc.models.data import CrystalBatch
+    from shc.models.encoders.picture import PictureEncoder
+    from shc.models.ensemble import Ensemble
+
+MAX_CRYSTALS: Final = 1024
+"""Crystals in a batch of a program at most."""
+MAX_NODES: Final = 1024
+"""Nodes of a crystal at most."""
+MAX_BONDS: Final = 256
+"""Bonds of a node at most."""
+
+
+def export_members(ensemble: Ensemble, batch: CrystalBatch) -> ExportedProgram:
+    """Export the members with dynamic numbers of crystals, nodes and bonds.
+
+    Args:
+        ensemble: On the device of the batch.
+        batch: An example of at least two crystals, two nodes and two bonds; its bands, if any, decide that the
+            program reads bands.
+
+    Returns:
+        A program that takes ``arguments(batch)`` of any batch of two or more of each and gives the fields of ``Said``.
+    """
+    crystals, nodes = Dim("crystals", min=2, max=MAX_CRYSTALS), Dim("nodes", min=2, max=MAX_NODES)
+    bonds = Dim("bonds", min=2, max=MAX_BONDS)
+    per_bond = {0: crystals, 1: nodes, 2: bonds}
+    shapes = [{0: crystals, 1: nodes}] * 2 + [per_bond] * 3
+    given = arguments(batch)
+    shapes += [{0: crystals}] * (len(given) - len(shapes))
+    return export(Members(ensemble.members).eval(), given, dynamic_shapes=tuple(shapes))
+
+
+def export_encoder(encoder: PictureEncoder, device: torch.device) -> ExportedProgram:
+    """Export the encoder of pictures with a dynamic number of pictures, its normalisations folded.
+
+    Args:
+        encoder: On ``device``.
+        device: Where the program runs.
+
+    Returns:
+        A program that takes ``[n, 1, 224, 224]``, n of two or more, and gives tokens.
+    """
+    pictures = torch.zeros(2, 1, SIDE, SIDE, device=device)
+    return export(folded(encoder).eval(), (pictures,), dynamic_shapes=({0: Dim("pictures", min=2, max=MAX_CRYSTALS)},))
