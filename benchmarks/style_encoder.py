@@ -25,6 +25,7 @@ from accuracy import print_card, print_provenance
 from shc.featurize.store import FeatureFile
 from shc.models.data import CrystalArrays
 from shc.models.encoder_training import train_encoder
+from shc.models.encoders.fast_picture import FastEncoder
 from shc.models.ensemble import load_ensemble, newest_pretrained, save_ensemble
 from shc.models.pictures import encode_pictures, read_usable
 from shc.models.splits import held_out_parts
@@ -47,9 +48,9 @@ def check(
 ) -> None:
     """Print how far tokens are from those that the teacher gives to the standard picture."""
     pairs = [(first, other) for first, *rest in map(drawn, read_usable(file, rows)) if rest for other in rest]
-    wanted = encode_pictures(teacher, [standard for standard, _ in pairs], CPU).float()
-    styled = encode_pictures(encoder, [other for _, other in pairs], CPU).float()
-    kept = encode_pictures(encoder, [standard for standard, _ in pairs], CPU).float()
+    wanted = encode_pictures(FastEncoder(teacher, CPU), [standard for standard, _ in pairs]).float()
+    styled = encode_pictures(FastEncoder(encoder, CPU), [other for _, other in pairs]).float()
+    kept = encode_pictures(FastEncoder(encoder, CPU), [standard for standard, _ in pairs]).float()
     away = ((styled - wanted) ** 2).mean((1, 2)).numpy()
     whole = np.array([other.e_min_ev <= -FULL and other.e_max_ev >= FULL for _, other in pairs])
     scalar = np.array([other.kind == "styled_scalar" for _, other in pairs])

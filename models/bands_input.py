@@ -14,26 +14,23 @@ from shc.models.pictures import encode_pictures, usable
 if TYPE_CHECKING:
     from shc.featurize.store import FeatureBatch
     from shc.models.config import ModelConfig
-    from shc.models.encoders.picture import PictureEncoder
+    from shc.models.pictures import Encode
 
 
-def bands_of(
-    features: FeatureBatch, model: ModelConfig, encoder: PictureEncoder | None, device: torch.device
-) -> BandsArrays | None:
+def bands_of(features: FeatureBatch, model: ModelConfig, encode: Encode | None) -> BandsArrays | None:
     """What is known of the bands of a batch; None if the networks know no bands.
 
     Args:
         features: The crystals; ``bands`` and ``pictures`` are used where they are not None.
         model: Sizes of the networks.
-        encoder: Of pictures, on ``device``; None if the networks read none.
-        device: Where to encode.
+        encode: Encodes pictures; None if the networks read none.
     """
     if not model.reads_bands:
         return None
     records = features.bands or [None] * len(features)
     numbers, known = numbers_of(records, features.lattice)
-    if encoder is None:
+    if encode is None:
         return BandsArrays(numbers, known, torch.zeros(0, 0, 0), np.zeros(len(features), dtype=np.int64))
     pictures = [usable(found) for found in features.pictures or [()] * len(features)]
-    tokens = encode_pictures(encoder, [picture for found in pictures for picture in found], device)
+    tokens = encode_pictures(encode, [picture for found in pictures for picture in found])
     return BandsArrays(numbers, known, tokens, np.array([len(found) for found in pictures], dtype=np.int64))

@@ -31,13 +31,17 @@ def choose_device(name: str) -> torch.device:
 
 def mixed_precision(device: torch.device) -> torch.autocast:
     """A context in which matrix products and convolutions run in bfloat16 where the device has units for it."""
-    enabled = _cpu_has_bfloat16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device has units for bfloat16; without them it would be slower than float32."""
+    return _cpu_has_bfloat16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
 
 
 @cache
 def _cpu_has_bfloat16() -> bool:
-    """Whether the processor names instructions for bfloat16; without them it would be slower than float32."""
+    """Whether the processor names instructions for bfloat16."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,6 +79,16 @@ class Ensemble:
     def grid(self) -> ValueGrid:
         """Bins of the predicted distributions."""
         return ValueGrid(self.card.model)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells these weights from others: a hash of all numbers of the networks."""
+        found = hashlib.sha256()
+        for network in (*self.members, self.picture):
+            for name, tensor in ({} if network is None else network.state_dict()).items():
+                found.update(name.encode())
+                found.update(tensor.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
 
     def to(self, device: torch.device) -> Ensemble:
         """Move the networks; returns the same ensemble."""

@@ -8,6 +8,7 @@ print(row.material_id, row.shc_max_abs, row.shc_lower, row.shc_upper)
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,17 +24,17 @@ from shc.featurize.electronic.codec import decode as decode_bands
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
-from shc.models.bands_input import bands_of
-from shc.models.batching import dense_batches
-from shc.models.data import CrystalArrays
+from shc.models.backends.choose import AUTO, choose_backend
+from shc.models.backends.eager import Eager
 from shc.models.device import choose_device
+from shc.models.distributions import distributions
 from shc.models.ensemble import Distributions, Ensemble, load_ensemble
 from shc.models.modalities import SUBSETS
 from shc.models.prediction import Predicted, Prediction
 from shc.models.tensor import N_COMPONENTS, tensor_from_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from shc.featurize.electronic.record import ElectronicRecord
     from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.stop import StopRequest
+    from shc.models.backends.base import Backend
 
 WINDOW: Final = 1024
 """Crystals read from a feature file at a time."""
@@ -59,16 +61,24 @@ class Predictor:
 
     Args:
         ensemble: The networks.
-        device: Where they run.
+        device: Where they run without a back end.
         tensor: Whether predictions carry the tensor of the built-in electronic structure.
+        backend: Runs them; by default torch itself.
 
     Raises:
         ShcError: A tensor is asked of networks that say none (``BAD_FILE``).
     """
 
-    def __init__(self, ensemble: Ensemble, device: torch.device | None = None, *, tensor: bool = False) -> None:
-        self.device = device or torch.device("cpu")
-        self.ensemble = ensemble.to(self.device)
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        device: torch.device | None = None,
+        *,
+        tensor: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
+        self.ensemble = ensemble
+        self.backend = backend or Eager(ensemble, device or torch.device("cpu"))
         self.tensor = tensor
         if tensor and not ensemble.card.model.n_tensor:
             card = ensemble.card
@@ -132,12 +142,7 @@ class Predictor:
 
     def distributions(self, features: FeatureBatch) -> Distributions:
         """What the ensemble says about crystals, in their order; dense batches are made by size."""
-        ensemble = self.ensemble
-        arrays = CrystalArrays(features, bands_of(features, ensemble.card.model, ensemble.picture, self.device))
-        batches = list(dense_batches(arrays.n_nodes, arrays.n_bonds))
-        parts = [ensemble.distribution(arrays.batch(rows).to(self.device)) for rows in batches]
-        order = np.argsort(np.concatenate(batches))
-        return Distributions(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
+        return distributions(self.ensemble, self.backend, features)
 
     def _tensors(self, features: FeatureBatch, raw: Distributions) -> list[tuple[tuple[float, ...] | None, str]]:
         """Tensor of the built-in electronic structure of each crystal, and where it comes from.
@@ -340,17 +345,31 @@ class _Fresh(NamedTuple):
         return [new or old for new, old in zip(found, stored, strict=True)], failures
 
 
-def load_predictor(folder: Path | None = None, device: str = "auto", *, tensor: bool = False) -> Predictor:
+def load_predictor(
+    folder: Path | None = None,
+    device: str = "auto",
+    *,
+    backend: str = AUTO,
+    tensor: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Predictor:
     """Load a model.
 
     Args:
         folder: Its folder; by default the newest model that is shipped with the program.
         device: ``auto``, ``cpu`` or ``cuda``.
+        backend: What runs the networks, see ``choose_backend``.
         tensor: Whether predictions carry the tensor of the built-in electronic structure.
+        tell: Told which back end was chosen and why; by default nobody is, but of a fallback Python warns.
 
     Raises:
-        ShcError: The model is missing, damaged or says no tensor (``BAD_FILE``), or the device is missing
-            (``NO_BACKEND``).
+        ShcError: The model is missing, damaged or says no tensor (``BAD_FILE``), or the device or the back end is
+            missing (``NO_BACKEND``).
     """
-    place = choose_device(device)
-    return Predictor(load_ensemble(folder, place), place, tensor=tensor)
+    ensemble = load_ensemble(folder)
+    chosen = choose_backend(backend, ensemble, choose_device(device), tell or (lambda _: None))
+    if tell is not None:
+        tell(f"back end {chosen.backend.name}, {chosen.why}")
+    if chosen.warning is not None:
+        (tell or warnings.warn)(chosen.warning)
+    return Predictor(ensemble, tensor=tensor, backend=chosen.backend)

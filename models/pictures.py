@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import torch
 
 from shc.featurize.band_image.types import LEAST_CONFIDENCE
 from shc.featurize.electronic.record import BAND_RANGE
-from shc.models.device import mixed_precision
 from shc.models.encoders.picture import SIDE, UNKNOWN
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from shc.featurize.band_image.codec import StoredPicture
     from shc.featurize.store import FeatureFile
-    from shc.models.encoders.picture import PictureEncoder
 
 ENCODED_AT_ONCE = 128
 """Pictures in memory at a time, 200 kB each."""
@@ -56,22 +54,28 @@ def usable_counts(file: FeatureFile, rows: NDArray[np.int64]) -> NDArray[np.int6
     return np.array([len(pictures) for pictures in read_usable(file, rows)], dtype=np.int64)
 
 
-@torch.inference_mode()
-def encode_pictures(encoder: PictureEncoder, pictures: Sequence[StoredPicture], device: torch.device) -> Tensor:
+class Encode(Protocol):
+    """Something that encodes pictures."""
+
+    token_shape: tuple[int, int]
+    """Tokens of a picture, and their width."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """``[n, 1, 224, 224]`` pictures on the host to ``[n, T, width]`` tokens anywhere."""
+
+
+def encode_pictures(encode: Encode, pictures: Sequence[StoredPicture]) -> Tensor:
     """Tokens of pictures.
 
     Args:
-        encoder: In evaluation mode, on ``device``.
+        encode: The encoder.
         pictures: n of them.
-        device: Where to encode.
 
     Returns:
         ``[n, T, picture_width]`` on the CPU, 16 bit.
     """
-    parts = [torch.zeros(0, *encoder.token_shape, dtype=torch.float16)]
+    parts = [torch.zeros(0, *encode.token_shape, dtype=torch.float16)]
     for start in range(0, len(pictures), ENCODED_AT_ONCE):
         images = np.stack([ink(picture) for picture in pictures[start : start + ENCODED_AT_ONCE]])
-        with mixed_precision(device):
-            tokens = encoder(torch.from_numpy(images)[:, None].to(device))
-        parts.append(tokens.half().cpu())
+        parts.append(encode(torch.from_numpy(images)[:, None]).half().cpu())
     return torch.cat(parts)

@@ -13,6 +13,7 @@ from shc.models.bands_data import BandsArrays
 from shc.models.checkpoint import load_tensors, save_tensors
 from shc.models.data import CrystalArrays
 from shc.models.electronic_numbers import N_NUMBERS, numbers_of
+from shc.models.encoders.fast_picture import FastEncoder
 from shc.models.encoders.picture import ROWS
 from shc.models.pictures import READ_AT_ONCE, encode_pictures, read_usable, usable_counts
 from shc.models.tensor import N_COMPONENTS, TensorTargets
@@ -102,9 +103,10 @@ def write_tokens(
         file_rows: ``[n]`` rows of it.
         device: Where to encode.
     """
+    encode = FastEncoder(encoder, device)
     parts, counts = [], []
     for start in range(0, len(file_rows), READ_AT_ONCE):
         found = list(read_usable(file, file_rows[start : start + READ_AT_ONCE]))
         counts += [len(pictures) for pictures in found]
-        parts.append(encode_pictures(encoder, [picture for pictures in found for picture in pictures], device))
+        parts.append(encode_pictures(encode, [picture for pictures in found for picture in pictures]))
     save_tensors(path, {"tokens": torch.cat(parts), "counts": torch.tensor(counts, dtype=torch.int64)}, {})

@@ -22,8 +22,8 @@ def test_the_fossil_predicts_what_it_always_did(subset: str) -> None:
     assert len(rows) == len(expected) == 3
     for row, past in zip(rows, expected, strict=True):
         now = {name: row[name] for name in past}
-        # Pictures are encoded in bfloat16 where the processor has units for it.
-        tolerance = 1e-3 if PICTURE in now["modalities"] else 1e-4
+        # Pictures are encoded in bfloat16 where the processor has units for it, and with folded normalisations.
+        tolerance = 3e-3 if PICTURE in now["modalities"] else 1e-4
         for name in NUMBERS:
             assert now.pop(name) == pytest.approx(past.pop(name), rel=tolerance), name
         assert now == past

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from shc.featurize.errors import ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
@@ -144,5 +143,5 @@ def test_structures_featurised_otherwise_than_in_training_are_refused() -> None:
 def test_a_predictor_is_loaded_from_a_folder(tmp_path: Path, records: list[CrystalRecord]) -> None:
     save_ensemble(tmp_path, tiny_ensemble(7, 9))
     predictor = load_predictor(tmp_path, "cpu")
-    assert predictor.device == torch.device("cpu")
+    assert predictor.backend.name == "eager"
     assert len(predictor.predict(FeatureBatch.from_records(records))) == 23

@@ -17,6 +17,7 @@ from shc.featurize.store import FeatureBatch
 from shc.models import pictures as pictures_module
 from shc.models.bands_input import bands_of
 from shc.models.electronic_numbers import numbers_of
+from shc.models.encoders.fast_picture import FastEncoder
 from shc.models.encoders.picture import SIDE, UNKNOWN
 from shc.models.pictures import ROW_EV, encode_pictures, ink
 
@@ -63,13 +64,13 @@ def test_energies_outside_the_window_are_unknown() -> None:
 
 def test_tokens_come_in_the_order_of_the_pictures(encoder: PictureEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     some = [TOY["picture"](number) for number in range(5)]
-    whole = encode_pictures(encoder, some, CPU)
+    whole = encode_pictures(FastEncoder(encoder, CPU), some)
     assert (whole.shape, whole.dtype, whole.device) == ((5, *encoder.token_shape), torch.float16, CPU)
     assert (whole[0] - whole[1]).abs().max() > 0.01
     monkeypatch.setattr(pictures_module, "ENCODED_AT_ONCE", 2)
     # Units for bfloat16 round otherwise in batches of other sizes.
-    torch.testing.assert_close(encode_pictures(encoder, some, CPU), whole, atol=0.03, rtol=0.0)
-    assert encode_pictures(encoder, [], CPU).shape == (0, *encoder.token_shape)
+    torch.testing.assert_close(encode_pictures(FastEncoder(encoder, CPU), some), whole, atol=0.03, rtol=0.0)
+    assert encode_pictures(FastEncoder(encoder, CPU), []).shape == (0, *encoder.token_shape)
 
 
 @pytest.fixture
@@ -82,21 +83,21 @@ def features(record_factory: Callable[..., CrystalRecord]) -> FeatureBatch:
 
 
 def test_what_a_batch_says_of_bands(encoder: PictureEncoder, features: FeatureBatch) -> None:
-    bands = bands_of(features, TINY["FUSED"], encoder, CPU)
+    bands = bands_of(features, TINY["FUSED"], FastEncoder(encoder, CPU))
     assert bands is not None
     assert bands.subset().tolist() == [3, 2, 0]
     assert bands.counts.tolist() == [2, 1, 0], "a doubtful picture is left out"
     numbers, _ = numbers_of([TOY["electronic"](4)], features.lattice[:1])
     np.testing.assert_array_equal(bands.curves[0].numpy(), numbers[0])
-    expected = encode_pictures(encoder, [TOY["picture"](0), TOY["picture"](1), full(-3.0, 3.0)], CPU)
+    expected = encode_pictures(FastEncoder(encoder, CPU), [TOY["picture"](0), TOY["picture"](1), full(-3.0, 3.0)])
     torch.testing.assert_close(bands.tokens, expected, atol=0.03, rtol=0.0)
 
 
 def test_what_is_not_asked_for_is_absent(encoder: PictureEncoder, features: FeatureBatch) -> None:
-    assert bands_of(features, TINY["SIZES"], encoder, CPU) is None, "the networks know no bands"
-    nothing = bands_of(replace(features, bands=None, pictures=None), TINY["FUSED"], encoder, CPU)
+    assert bands_of(features, TINY["SIZES"], FastEncoder(encoder, CPU)) is None, "the networks know no bands"
+    nothing = bands_of(replace(features, bands=None, pictures=None), TINY["FUSED"], FastEncoder(encoder, CPU))
     assert nothing is not None
     assert nothing.subset().tolist() == [0, 0, 0]
-    curves = bands_of(features, replace(TINY["FUSED"], n_picture_tokens=0, picture_width=0), None, CPU)
+    curves = bands_of(features, replace(TINY["FUSED"], n_picture_tokens=0, picture_width=0), None)
     assert curves is not None
     assert curves.subset().tolist() == [1, 0, 0]

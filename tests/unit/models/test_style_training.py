@@ -12,6 +12,7 @@ import torch
 from shc.featurize.band_image.codec import STANDARD, PictureSet, encode
 from shc.featurize.store import FeatureFile
 from shc.models.encoder_training import train_encoder
+from shc.models.encoders.fast_picture import FastEncoder
 from shc.models.pictures import encode_pictures
 from shc.models.style_training import StyleTraining, drawn
 
@@ -65,10 +66,10 @@ def test_styled_pictures_get_the_tokens_of_the_standard_ones(file: FeatureFile, 
     torch.manual_seed(0)
     training = start(file)
     pictures = [drawn(found) for found in file.pictures(np.arange(N))]
-    standard = encode_pictures(training.teacher, [one for one, _ in pictures], CPU)
+    standard = encode_pictures(FastEncoder(training.teacher, CPU), [one for one, _ in pictures])
 
     def apart(encoder: Any) -> float:  # noqa: ANN401  an encoder
-        tokens = encode_pictures(encoder, [other for _, other in pictures], CPU)
+        tokens = encode_pictures(FastEncoder(encoder, CPU), [other for _, other in pictures])
         return float(((tokens - standard).float() ** 2).mean())
 
     before = apart(training.teacher)
