@@ -95,7 +95,7 @@ class Steps(NamedTuple):
         self.note()
         if self.stop.requested:
             raise ShcError(
-                f"stopped by {self.stop.reason or 'request'}; models and epochs that are finished are in {self.output}",
+                f"stopped by {self.stop.reason or 'request'}; finished models, epochs and fits are in {self.output}",
                 "the same command goes on",
                 ExitCode.RESUMABLE,
             )

@@ -106,6 +106,8 @@ def difference_rows(found: Sequence[Difference]) -> list[tuple[str, str, str, st
 
 def _signed(score: Estimated, digits: int) -> str:
     value, lower, upper = (f"{number:+.{digits}f}" for number in score)
+    if not score.has_interval:
+        return value
     return f"{value} ({lower} to {upper}){'' if score.excludes_zero else ' *'}"
 
 

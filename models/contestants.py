@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from shc.models.baselines.boosting import BoostingConfig, train_boosting
 from shc.models.baselines.forest import ForestConfig, train_forest
+from shc.models.baselines.kept_fits import Keep
 from shc.models.baselines.matminer_features import matminer_table
 from shc.models.baselines.networks import NETWORKS
 from shc.models.baselines.table import feature_table
@@ -17,7 +18,7 @@ from shc.models.baselines.training import train_baseline
 from shc.models.benchmark import Contestant, Fitted, settings_of
 from shc.models.config import ModelConfig, TrainConfig
 from shc.models.training import train
-from shc.models.training_files import RELEASE_FILES
+from shc.models.training_files import MEMBERS_FOLDER, RELEASE_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,19 +92,24 @@ def _ours(task: Task, _crystals: Crystals, folder: Path, steps: Steps) -> Fitted
     return Fitted(None, n_parameters)
 
 
-def _boosting(_task: Task, crystals: Crystals, _folder: Path, steps: Steps) -> Fitted:
-    table = feature_table(crystals.features, crystals.data.file.header)
-    return _boosted(table, crystals, steps)
+def _boosting(_task: Task, crystals: Crystals, folder: Path, steps: Steps) -> Fitted:
+    return _boosted(feature_table(crystals.features, crystals.data.file.header), crystals, folder, steps)
 
 
-def _boosting_bands(_task: Task, crystals: Crystals, _folder: Path, steps: Steps) -> Fitted:
+def _boosting_bands(_task: Task, crystals: Crystals, folder: Path, steps: Steps) -> Fitted:
     records = crystals.data.file.bands(crystals.file_rows)
-    return _boosted(feature_table(crystals.features, crystals.data.file.header, records), crystals, steps)
+    return _boosted(feature_table(crystals.features, crystals.data.file.header, records), crystals, folder, steps)
 
 
-def _boosted(table: FeatureTable, crystals: Crystals, steps: Steps) -> Fitted:
+def _boosted(table: FeatureTable, crystals: Crystals, folder: Path, steps: Steps) -> Fitted:
     fitted = train_boosting(
-        table, crystals.labels, crystals.train, crystals.systems, BoostingConfig(), lambda _: steps.advance()
+        table,
+        crystals.labels,
+        crystals.train,
+        crystals.systems,
+        BoostingConfig(),
+        lambda _: steps.advance(),
+        Keep(folder / MEMBERS_FOLDER, crystals.test),
     )
     return Fitted(fitted.predict(table.values[crystals.test]), None)
 
@@ -112,6 +118,12 @@ def _forest(_task: Task, crystals: Crystals, folder: Path, steps: Steps) -> Fitt
     cache = folder.parent / MATMINER_CACHE
     table = matminer_table(crystals.features, cache, lambda _: steps.advance())
     fitted = train_forest(
-        table, crystals.labels, crystals.train, crystals.systems, ForestConfig(), lambda _: steps.advance()
+        table,
+        crystals.labels,
+        crystals.train,
+        crystals.systems,
+        ForestConfig(),
+        lambda _: steps.advance(),
+        Keep(folder / MEMBERS_FOLDER, crystals.test),
     )
     return Fitted(fitted.predict(table.values[crystals.test]), None)

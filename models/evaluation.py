@@ -23,21 +23,28 @@ COVERAGE: Final = "coverage"
 """Share of labels inside the predicted intervals."""
 N_RESAMPLES: Final = 2000
 LEVEL: Final = 0.95
+FEWEST: Final = 10
+"""Crystals that an interval needs: resamples of fewer do not tell how much a score may vary."""
 _BLOCK: Final = 2**21
 """Drawn crystals in memory at a time."""
 
 
 class Estimated(NamedTuple):
-    """A score and its bootstrap interval; NaN where it is not defined."""
+    """A score and its bootstrap interval; NaN where it is not defined, the interval also below ``FEWEST`` crystals."""
 
     value: float
     lower: float
     upper: float
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.lower > 0.0 or self.upper < 0.0
+    def has_interval(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.lower)
+
+    @property
+    def excludes_zero(self) -> bool | None:
+        """Whether the interval leaves 0 out; None if there is none."""
+        return (self.lower > 0.0 or self.upper < 0.0) if self.has_interval else None
 
 
 def resamples(n: int, seed: int, n_resamples: int = N_RESAMPLES) -> Iterator[NDArray[np.int64]]:
@@ -69,12 +76,13 @@ def evaluate(
     Returns:
         ``METRICS``, and ``COVERAGE`` if there are intervals.
     """
-    found = _with_intervals(score(value, label)[1:], resampled_scores(label, value, seed))
+    n = len(label)
+    found = _with_intervals(score(value, label)[1:], resampled_scores(label, value, seed), n)
     if bounds is not None:
         lower, upper = bounds
         inside = ((label >= lower) & (label <= upper)).astype(np.float64)
-        shares = np.concatenate([inside[rows].mean(axis=1) for rows in resamples(len(label), seed)])
-        found[COVERAGE] = _estimate(covered(lower, upper, label), shares)
+        shares = np.concatenate([inside[rows].mean(axis=1) for rows in resamples(n, seed)])
+        found[COVERAGE] = _estimate(covered(lower, upper, label), shares, n)
     return found
 
 
@@ -93,9 +101,8 @@ def paired_difference(
         Differences of ``METRICS``.
     """
     value = np.subtract(score(first, label)[1:], score(second, label)[1:])
-    return _with_intervals(
-        tuple(value.tolist()), resampled_scores(label, first, seed) - resampled_scores(label, second, seed)
-    )
+    resampled = resampled_scores(label, first, seed) - resampled_scores(label, second, seed)
+    return _with_intervals(tuple(value.tolist()), resampled, len(label))
 
 
 def resampled_scores(label: NDArray[np.float64], value: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
@@ -177,14 +184,14 @@ def _correlation(times: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[
     return correlation
 
 
-def _with_intervals(values: tuple[float, ...], resampled: NDArray[np.float64]) -> dict[str, Estimated]:
-    return {name: _estimate(value, column) for name, value, column in zip(METRICS, values, resampled.T, strict=True)}
+def _with_intervals(values: tuple[float, ...], resampled: NDArray[np.float64], n: int) -> dict[str, Estimated]:
+    return {name: _estimate(value, column, n) for name, value, column in zip(METRICS, values, resampled.T, strict=True)}
 
 
-def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimated:
-    """A score and the interval of its resamples; those in which it is not defined are left out."""
+def _estimate(value: float, resampled: NDArray[np.float64], n: int) -> Estimated:
+    """A score of n crystals and the interval of its resamples; those in which it is not defined are left out."""
     defined = resampled[np.isfinite(resampled)]
-    if not math.isfinite(value) or len(defined) == 0:
+    if n < FEWEST or not math.isfinite(value) or len(defined) == 0:
         return Estimated(value, math.nan, math.nan)
     lower, upper = np.quantile(defined, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     return Estimated(value, float(lower), float(upper))

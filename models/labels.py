@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from typing import TYPE_CHECKING
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from typing import TYPE_CHECKING, Final
 
 from shc.featurize.errors import ShcError
 
@@ -12,10 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LABEL = "shc_max_abs"
+_SEPARATORS: Final = ",;\t"
+_UTF_16: Final = (BOM_UTF16_LE, BOM_UTF16_BE)
 
 
 def read_rows(path: Path, what: str) -> list[list[str]]:
     """Rows of a CSV file; blank lines and lines that start with ``#`` are skipped.
+
+    Columns are separated by whichever of comma, semicolon and tab comes first in the first row.
 
     Args:
         path: The CSV file.
@@ -25,16 +30,31 @@ def read_rows(path: Path, what: str) -> list[list[str]]:
         One row or more.
 
     Raises:
-        ShcError: The file cannot be read, or has no rows.
+        ShcError: The file cannot be read, is no UTF-8 text, or has no rows.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        rows = [row for row in csv.reader(line for line in lines if not line.startswith("#")) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ShcError(f"cannot read {what} from {path}: {error}", "give a CSV file") from error
-    if not rows:
+    lines = [line for line in _text(path, what).splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
         raise ShcError(f"{path} holds no {what}", f"expected columns material_id and {LABEL}")
-    return rows
+    separator = next((mark for mark in lines[0] if mark in _SEPARATORS), _SEPARATORS[0])
+    try:
+        return list(csv.reader(lines, delimiter=separator))
+    except csv.Error as error:
+        raise ShcError(f"cannot read {what} from {path}: {error}", "give a CSV file") from error
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ShcError(f"cannot read {what} from {path}: {error.strerror or error}", "give a CSV file") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        kind = "UTF-16 text" if data[:2] in _UTF_16 else "no UTF-8 text"
+        raise ShcError(f"cannot read {what} from {path}: it is {kind}", "save it as CSV in UTF-8")
+    return text
 
 
 def read_labels(path: Path) -> dict[str, float]:
@@ -86,10 +106,10 @@ def read_column(path: Path, name: str) -> dict[str, str]:
 
 def _label(row: list[str], id_column: int, value_column: int, path: Path) -> tuple[str, float]:
     try:
-        value = float(row[value_column])
+        key, value = row[id_column].strip(), float(row[value_column])
     except (IndexError, ValueError) as error:
-        hint = f"expected columns material_id and {LABEL}, or two columns without a header"
+        hint = f"expected columns material_id and {LABEL}, or two columns without a header; numbers have decimal points"
         raise ShcError(f"{path}: no label in row {','.join(row)!r}", hint) from error
     if not math.isfinite(value) or value < 0:
-        raise ShcError(f"{path}: {row[id_column]} has label {value}", "labels are finite and not negative")
-    return row[id_column].strip(), value
+        raise ShcError(f"{path}: {key} has label {value}", "labels are finite and not negative")
+    return key, value

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shc.models.auxiliary import AuxiliaryLoss
 from shc.models.checkpoint import group, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from shc.models.heads import Output, ValueGrid, moments
+from shc.models.metrics import held_out_error
 from shc.models.network import SHCTransformer
 from shc.models.schedule import one_cycle
 
@@ -229,16 +230,16 @@ class MemberTraining:
 
     def _scores(self, subset: int) -> tuple[float, float]:
         """Loss and error on the held-out rows where all that ``subset`` names is shown."""
-        total, residuals = 0.0, []
-        for rows in self.arrays.by_size(self.held_out_rows, EVALUATION_BATCH):
+        total, predicted = 0.0, []
+        batches = list(self.arrays.by_size(self.held_out_rows, EVALUATION_BATCH))
+        for rows in batches:
             output = self.network.predict(self.arrays.batch(rows, subset).to(self.device))
             total += self.objective(output, rows).item() * len(rows)
             probability = output.value_logits.softmax(dim=1).double().cpu().numpy()
             middle = moments(self.grid, probability)
-            residuals.append(0.5 * (middle.mean + middle.median) - self.labels[rows])
-        residual = np.concatenate(residuals)
-        error = 0.5 * (np.abs(residual).mean() + np.sqrt((residual**2).mean()))
-        return total / len(self.held_out_rows), float(error)
+            predicted.append(0.5 * (middle.mean + middle.median))
+        error = held_out_error(np.concatenate(predicted), self.labels[np.concatenate(batches)])
+        return total / len(self.held_out_rows), error
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = dict(self.trained.state_dict())  # "network.*" and "auxiliary.*"

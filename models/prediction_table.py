@@ -105,7 +105,9 @@ def _row(row: list[str], id_column: int, columns: list[int], path: Path) -> tupl
         values = tuple(float(row[column]) for column in columns)
         material_id = row[id_column].strip()
     except (IndexError, ValueError) as error:
-        raise ShcError(f"{path}: no number in row {','.join(row)!r}", "every row needs a value") from error
+        raise ShcError(
+            f"{path}: no number in row {','.join(row)!r}", "every row needs a value, with a decimal point"
+        ) from error
     if not all(map(math.isfinite, values)):
         raise ShcError(f"{path}: the prediction of {material_id} is not finite", "leave the row out")
     return material_id, values

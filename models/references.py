@@ -34,6 +34,10 @@ AB_INITIO: Final = "ab-initio"
 MAXIMUM: Final = "maximum"
 AT_LEAST: Final = "at least"
 AT_MOST: Final = "at most"
+UNSEEN: Final = "unseen"
+TRAINED: Final = "trained"
+NOT_KNOWN: Final = "all"
+"""Groups of crystals: known as not trained on, as trained on, or nothing is known."""
 _TEXTS: Final = ("material", "component", "kind", "doi")
 _NUMBERS: Final = ("value", "value_low", "value_high", "temperature_k", "space_group")
 
@@ -113,7 +117,7 @@ def _published(row: dict[str, str], path: Path) -> Published:
         value, low, high, temperature, group = (float(row[name] or "nan") for name in _NUMBERS)
         only_one = tensor_dimension(standard_projector(int(group))) == 1
         material, component, kind, doi = (row[name] for name in _TEXTS)
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, OverflowError) as error:
         raise ShcError(f"{path}: row {','.join(row.values())!r} makes no sense: {error}", "correct the row") from error
     if not math.isfinite(value) or value == 0.0:
         raise ShcError(f"{path}: {material} has the value {value}", "values are finite and not zero")
@@ -189,8 +193,15 @@ def compare(
     return rows, failures
 
 
+def by_training(rows: Sequence[Compared]) -> dict[str, list[Compared]]:
+    """Rows of crystals ``UNSEEN`` and ``TRAINED``, or all rows as ``NOT_KNOWN``."""
+    if any(row.trained is None for row in rows):
+        return {NOT_KNOWN: list(rows)}
+    return {name: [row for row in rows if row.trained is was] for name, was in ((UNSEEN, False), (TRAINED, True))}
+
+
 def agreement(rows: Iterable[Compared], *, lower_bounds: bool = False) -> Agreement:
-    """Compare with ab-initio values at zero temperature, the largest of each crystal that is not known as trained on.
+    """Compare with ab-initio values at zero temperature, the largest of each crystal.
 
     Args:
         rows: Published values beside predictions.
@@ -201,7 +212,7 @@ def agreement(rows: Iterable[Compared], *, lower_bounds: bool = False) -> Agreem
     for row in rows:
         one = row.published
         cold = not one.temperature_k > 0.0
-        if one.kind != AB_INITIO or not cold or row.trained or one.meaning not in meanings:
+        if one.kind != AB_INITIO or not cold or one.meaning not in meanings:
             continue
         if one.material not in best or _rank(one) > _rank(best[one.material].published):
             best[one.material] = row

@@ -40,7 +40,7 @@ class ScoreRow(NamedTuple):
     against_modalities: str = ""
 
     def better(self, metric: str) -> bool | None:
-        """Whether a difference speaks for the first file; None if its interval holds zero."""
+        """Whether a difference speaks for the first file; None if its interval holds zero, or if it has none."""
         difference = self.scores[metric]
         return (difference.value > 0.0) is _LARGER_IS_BETTER[metric] if difference.excludes_zero else None
 
@@ -147,7 +147,7 @@ def write_scores(stream: TextIO, scored: Scored) -> None:
     for row in (*scored.scores, *scored.differences):
         for metric, score in row.scores.items():
             numbers = [f"{number:.6g}" if math.isfinite(number) else "" for number in score]
-            excludes = str(score.excludes_zero).lower() if row.against else ""
+            excludes = str(score.excludes_zero).lower() if row.against and score.has_interval else ""
             writer.writerow([*(getattr(row, name) for name in names), metric, *numbers, excludes])
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from shc.featurize.writing import PLACE_ERRORS, cannot_write, writing
 
@@ -52,6 +52,13 @@ def report_error(message: str, hint: str = "", trace: BaseException | None = Non
 def use_colour(stream: TextIO) -> bool:
     """Tell whether a stream may get colours: a terminal, and `NO_COLOR` empty or not set."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """Write a result to stdout as JSON."""
+    import json
+
+    sys.stdout.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from shc.cli.console import Progress, say
+from shc.cli.console import say
+from shc.cli.resumable import resumable
 from shc.cli.run_config import run_yaml_path, write_run_yaml
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
 from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
@@ -67,34 +68,29 @@ class FeatureRun:
                 pictures makes no sense, or the run was stopped or interrupted.
         """
         from shc.featurize.pipeline import NO_PICTURES, featurize_sources
-        from shc.featurize.stop import StopRequest
 
         pictures = NO_PICTURES
         if choice is not None and choice.folders:
             # Pictures are matched with the inputs of all shards, and what stdin holds is needed twice.
             sources = inputs_of_shard(sources, Shard(1, 1), sys.stdin)
             pictures = choice.of_files(sources, settings)
-        with Progress(self.verb, quiet=self.quiet) as progress, StopRequest() as stop:
+        with resumable(self.verb, quiet=self.quiet) as (progress, stop):
 
             def count(counts: Counts) -> None:
                 progress.advance(counts.n_done + counts.n_skipped + counts.n_failed - progress.done)
 
-            try:
-                summary = featurize_sources(
-                    sources if self.part is None else inputs_of_shard(sources, self.part, sys.stdin),
-                    target,
-                    settings,
-                    overwrite=self.overwrite,
-                    workers=self.workers,
-                    bands=bands,
-                    pictures=pictures,
-                    stdin=sys.stdin,
-                    stop=stop,
-                    on_progress=count,
-                )
-            except KeyboardInterrupt as error:
-                what = "interrupted; what is done is saved"
-                raise ShcError(what, "run the same command again to go on", ExitCode.INTERRUPTED) from error
+            summary = featurize_sources(
+                sources if self.part is None else inputs_of_shard(sources, self.part, sys.stdin),
+                target,
+                settings,
+                overwrite=self.overwrite,
+                workers=self.workers,
+                bands=bands,
+                pictures=pictures,
+                stdin=sys.stdin,
+                stop=stop,
+                on_progress=count,
+            )
         if not self.quiet:
             _report(summary, pictures)
         return summary

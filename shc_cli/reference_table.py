@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shc.models.references import Agreement, Compared
 
 _SIGNS: Final = {"maximum": "", "at least": ">= ", "at most": "<= "}
-_TRAINED: Final = {True: "yes", False: "no", None: "?"}
+_TRAINED: Final = {True: "yes", False: "no", None: ""}
 
 
 def print_references(rows: Sequence[Compared], card: ModelCard, stream: TextIO) -> None:
@@ -29,6 +29,7 @@ def print_references(rows: Sequence[Compared], card: ModelCard, stream: TextIO) 
     from rich.text import Text
 
     kinds = {row.prediction.modalities for row in rows}
+    known = ("trained on",) if any(row.trained is not None for row in rows) else ()
     table = Table(
         title=f"Published values and predictions from {', '.join(sorted(kinds))}, {card.unit}",
         caption=f">=: a single component, or a lower bound: the largest component, which is predicted, is as large or "
@@ -37,7 +38,7 @@ def print_references(rows: Sequence[Compared], card: ModelCard, stream: TextIO) 
     )
     for name in ("crystal", "kind", "component"):
         table.add_column(name, overflow="fold")
-    for name in ("T (K)", "published", "predicted", "interval", "ratio", "trained on"):
+    for name in ("T (K)", "published", "predicted", "interval", "ratio", *known):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         one, two = row.published, row.prediction
@@ -48,7 +49,7 @@ def print_references(rows: Sequence[Compared], card: ModelCard, stream: TextIO) 
             f"{two.shc_max_abs:.0f}",
             f"{two.shc_lower:.0f} - {two.shc_upper:.0f}",
             f"{row.ratio:.2f}",
-            _TRAINED[row.trained],
+            *(_TRAINED[row.trained] for _ in known),
             style="dim" if row.trained else None,
         )
     console_for(stream).print(table)

@@ -46,14 +46,15 @@ def print_scores(rows: Sequence[ScoreRow], stream: TextIO) -> None:
     from rich.text import Text
 
     from shc.models.card import UNIT
-    from shc.models.evaluation import LEVEL, N_RESAMPLES
+    from shc.models.evaluation import FEWEST, LEVEL, N_RESAMPLES
 
     for modalities in dict.fromkeys(row.modalities for row in rows):
         groups = [row for row in rows if row.modalities == modalities]
         name = f"{groups[0].file}, {modalities}" if modalities else groups[0].file
+        few = f"; none for fewer than {FEWEST} crystals" if any(row.n < FEWEST for row in groups) else ""
         table = Table(
             title=Text(f"{name}: scores, MAE and RMSE in {UNIT}"),
-            caption=f"in brackets: {100 * LEVEL:g} % bootstrap intervals over crystals, {N_RESAMPLES} resamples",
+            caption=f"in brackets: {100 * LEVEL:g} % bootstrap intervals over crystals, {N_RESAMPLES} resamples{few}",
         )
         table.add_column("")
         for row in groups:
@@ -83,6 +84,7 @@ def print_differences(rows: Sequence[ScoreRow], stream: TextIO) -> None:
     for name in ("compared", "n", "score", "difference", f"{100 * LEVEL:g} % interval", "excludes 0", "first is"):
         table.add_column(name, justify="left" if name == "compared" else "right", overflow="fold")
     words = {True: "better", False: "worse", None: ""}
+    answers = {True: "yes", False: "no", None: ""}
     for row in rows:
         other = f"{row.against}, {row.against_modalities}" if row.against_modalities else row.against
         name = f"{row.modalities} minus {other}" if row.modalities else f"minus {other}"
@@ -93,7 +95,7 @@ def print_differences(rows: Sequence[ScoreRow], stream: TextIO) -> None:
                 _HEADS[metric],
                 _text(metric, score.value, sign="+"),
                 _range(metric, score, sign="+"),
-                "yes" if score.excludes_zero else "no",
+                answers[score.excludes_zero],
                 words[row.better(metric)],
                 end_section=place == len(row.scores) - 1,
             )
@@ -116,6 +118,6 @@ def _text(metric: str, value: float, sign: str = "") -> str:
 
 
 def _range(metric: str, score: Estimated, sign: str = "") -> str:
-    if not math.isfinite(score.lower):
+    if not score.has_interval:
         return ""
     return f"{_text(metric, score.lower, sign)} to {_text(metric, score.upper, sign)}"

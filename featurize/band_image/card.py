@@ -25,6 +25,8 @@ FIGURE_SIZE: Final = (420, 224)
 """Largest width and height of the picture on the card, which comes first from the left; then the normalised one."""
 MARGIN: Final = 12
 """Pixels between the parts of a card."""
+LEGEND_HEIGHT: Final = 22
+"""Height of the legend, pixels; it is as wide as a card."""
 
 _Colour = tuple[int, int, int]
 _INK: Final = (28, 32, 38)
@@ -34,6 +36,8 @@ _AMBER: Final = (196, 120, 0)
 _RED: Final = (208, 32, 44)
 _BLUE: Final = (30, 100, 220)
 _NOT_KNOWN: Final = (250, 226, 186)
+_PALE: Final = (164, 166, 168)
+"""What is left of ink where a figure is not used."""
 _SCALE_WIDTH: Final = 34
 FIGURES_WIDTH: Final = MARGIN + FIGURE_SIZE[0] + MARGIN + _SCALE_WIDTH + 224 + MARGIN
 """What the pictures take of the width of a card; the rest is text."""
@@ -64,6 +68,31 @@ def draw_card(checked: Checked) -> Image.Image:
         draw.text((FIGURES_WIDTH // 2 - draw.textlength(text, _font(20)) / 2, 120), text, _RED, _font(20))
     _write(card, checked)
     return card
+
+
+def draw_legend(paper: _Colour) -> Image.Image:
+    """Say what the colours on cards mean.
+
+    Args:
+        paper: Colour of the page.
+
+    Returns:
+        RGB, as wide as a card and ``LEGEND_HEIGHT`` high.
+    """
+    legend = Image.new("RGB", (CARD_SIZE[0], LEGEND_HEIGHT), paper)
+    draw = ImageDraw.Draw(legend)
+    x, middle = 0, LEGEND_HEIGHT // 2
+    for half_height, colour, fill, text in (
+        (6, _GREEN, paper, "panel that was found"),
+        (0, _RED, _RED, "Fermi level"),
+        (0, _BLUE, _BLUE, f"{BAND_RANGE:g} eV above and below it"),
+        (6, _PALE, _PALE, "pale: not used"),
+        (6, _NOT_KNOWN, _NOT_KNOWN, "energies that are not known"),
+    ):
+        draw.rectangle((x, middle - half_height, x + 20, middle + half_height + 1), fill, colour, 2)
+        draw.text((x + 28, middle), text, _INK, _font(13), anchor="lm")
+        x += 28 + round(draw.textlength(text, _font(13))) + 2 * MARGIN
+    return legend
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
-from shc.featurize.band_image.card import CARD_SIZE, draw_card
+from shc.featurize.band_image.card import CARD_SIZE, LEGEND_HEIGHT, draw_card, draw_legend
 from shc.featurize.band_image.sheet_page import html_page
 from shc.featurize.writing import whole_file, writing
 
@@ -90,6 +90,7 @@ class ContactSheet:
         n_columns = min(_COLUMNS, len(self._cards))
         left, top = _corner(n_columns - 1)[0], _corner((n_rows - 1) * _COLUMNS)[1]
         page = Image.new("RGB", (left + CARD_SIZE[0] + _GAP, top + CARD_SIZE[1] + _GAP), _PAPER)
+        page.paste(draw_legend(_PAPER), (_GAP, _GAP))
         for place, card in enumerate(self._cards):
             page.paste(card, _corner(place))
         self._cards.clear()
@@ -106,4 +107,5 @@ def page_name(number: int) -> str:
 
 def _corner(place: int) -> tuple[int, int]:
     row, column = divmod(place, _COLUMNS)
-    return _GAP + column * (CARD_SIZE[0] + _GAP), _GAP + row * (CARD_SIZE[1] + _GAP)
+    top = _GAP + LEGEND_HEIGHT + _GAP
+    return _GAP + column * (CARD_SIZE[0] + _GAP), top + row * (CARD_SIZE[1] + _GAP)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.models.baselines.cross_fit import CrossFit, Predict
+    from shc.models.baselines.kept_fits import Keep
     from shc.models.baselines.table import FeatureTable
 
 
@@ -51,6 +52,7 @@ def train_boosting(
     systems: Sequence[tuple[int, ...]],
     config: BoostingConfig,
     on_member: Callable[[int], None],
+    keep: Keep | None = None,
 ) -> CrossFit:
     """Fit the models.
 
@@ -61,6 +63,7 @@ def train_boosting(
         systems: ``[n]`` chemical system of every crystal.
         config: Settings.
         on_member: Called with the number of models done; may raise to stop.
+        keep: See ``cross_fit``.
 
     Raises:
         ShcError: scikit-learn is not installed (``NO_BACKEND``), or the training rows hold fewer than two chemical
@@ -88,4 +91,4 @@ def train_boosting(
 
         return predict
 
-    return cross_fit(fit, table.values, labels, train_rows, systems, config.n_members, config.seed, on_member)
+    return cross_fit(fit, table.values, labels, train_rows, systems, config.n_members, config.seed, on_member, keep)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import numpy as np
 
 from shc.featurize.errors import ExitCode, ShcError
+from shc.models.baselines.kept_fits import Keep, kept
 from shc.models.metrics import held_out_error
 from shc.models.splits import held_out_parts
 
@@ -100,6 +101,7 @@ def cross_fit(
     n_members: int,
     seed: int,
     on_member: Callable[[int], None],
+    keep: Keep | None = None,
 ) -> CrossFit:
     """Fit the members.
 
@@ -112,6 +114,7 @@ def cross_fit(
         n_members: Number of members at most, at least 2; fewer where there are fewer chemical systems.
         seed: Seed of the parts; the regressors of a member take ``seed`` plus its number.
         on_member: Called with the number of members fitted; may raise to stop.
+        keep: Where to keep what is fitted, and to go on from; the outcome then predicts these and training rows only.
 
     Raises:
         ShcError: The training rows hold fewer than two chemical systems.
@@ -119,6 +122,9 @@ def cross_fit(
     parts = [part for part in held_out_parts(train_rows, systems, n_members, seed) if len(part)]
     if len(parts) < 2:
         raise ShcError("the training rows hold fewer than two chemical systems", "give more crystals")
+    if keep is not None:
+        keep.folder.mkdir(parents=True, exist_ok=True)
+        fit = kept(fit, keep.folder, values[keep.rows])
     members: list[Member] = []
     for number, part in enumerate(parts):
         rest = np.setdiff1d(train_rows, part)

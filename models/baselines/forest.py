@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.models.baselines.cross_fit import CrossFit, Predict
+    from shc.models.baselines.kept_fits import Keep
     from shc.models.baselines.table import FeatureTable
 
 
@@ -47,6 +48,7 @@ def train_forest(
     systems: Sequence[tuple[int, ...]],
     config: ForestConfig,
     on_member: Callable[[int], None],
+    keep: Keep | None = None,
 ) -> CrossFit:
     """Fit the forests.
 
@@ -57,6 +59,7 @@ def train_forest(
         systems: ``[n]`` chemical system of every crystal.
         config: Settings.
         on_member: Called with the number of forests done; may raise to stop.
+        keep: See ``cross_fit``.
 
     Raises:
         ShcError: scikit-learn is not installed (``NO_BACKEND``), or the training rows hold fewer than two chemical
@@ -79,4 +82,4 @@ def train_forest(
 
         return predict
 
-    return cross_fit(fit, table.values, labels, train_rows, systems, config.n_members, config.seed, on_member)
+    return cross_fit(fit, table.values, labels, train_rows, systems, config.n_members, config.seed, on_member, keep)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shc.cli.console import Progress, say
+from shc.cli.console import say
 from shc.cli.options import ConfigOption, QuietOption
+from shc.cli.resumable import resumable
 from shc.cli.run_config import write_run_yaml
 from shc.featurize.writing import writing
 
@@ -45,7 +46,6 @@ def benchmark(
     table.md, scores.csv and parity.png. The same command continues a run that was stopped; with other --models it adds
     to it. Boosting reads the built-in electronic structure too where the feature file holds it.
     """
-    from shc.featurize.stop import StopRequest
     from shc.featurize.store import FeatureFile
     from shc.models.benchmark import Task, choose, run_benchmark
     from shc.models.benchmark_table import differences, read_entries, write_report
@@ -65,7 +65,7 @@ def benchmark(
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     write_run_yaml(output / "run.yaml", "benchmark", ctx.params)
-    with Progress("benchmark", quiet=quiet) as progress, StopRequest() as stop:
+    with resumable("benchmark", quiet=quiet) as (progress, stop):
         run_benchmark(task, {name: every[name] for name in chosen}, output, lambda _: progress.advance(), stop)
     entries = read_entries(output, list(every), {name: scored.labels[name] for name in scored.scored})
     found = differences(entries, OURS)

@@ -3,11 +3,11 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shc.cli.console import report_error, results, say
+from shc.cli.console import print_json, results, say
 from shc.cli.options import ConfigOption, QuietOption
 from shc.cli.pictures import bands_choice
 from shc.featurize.errors import ExitCode, ShcError, counted
@@ -16,9 +16,7 @@ from shc.featurize.writing import writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shc.models.card import ModelCard
     from shc.models.prediction_table import Joined
-    from shc.models.references import Compared, Site
     from shc.models.score_table import Scored
 
 
@@ -102,11 +100,14 @@ def evaluate(
         _refuse("go with --references", compare=compare, column=column, plot=plot)
         if len(given) > 1:
             raise ShcError("--references needs one folder at most", "give labels by --labels", ExitCode.USAGE)
+        from shc.cli.reference_run import Known, compare_published, report_published
+
         if labels is None:
             _refuse("work without --labels", splits=splits, split=split, fold=fold)
-        trained = None if labels is None else _trained(labels, splits, split, fold, say_counts)
-        rows, card = _compare(given[0] if given else None, trained, bands, model)
-        _report(rows, card, output, as_json=as_json)
+        known = None if labels is None else Known(labels, splits, split, fold)
+        choice = bands_choice([] if bands is None else [bands.value])
+        rows, card = compare_published(given[0] if given else None, known, choice.output(), model, say_counts)
+        report_published(rows, card, output, as_json=as_json)
         return
     _refuse("work without --references", bands=bands, model=model)
     if len(given) + (labels is not None) != 2 or not given:
@@ -149,7 +150,7 @@ def _report_scores(scored: "Scored", output: Path | None, *, as_json: bool) -> N
     from shc.models.score_table import as_record, write_scores
 
     if as_json:
-        _print_json(as_record(scored))
+        print_json(as_record(scored))
     else:
         print_scores(scored.scores, sys.stdout)
         if scored.differences:
@@ -164,12 +165,6 @@ def _refuse(why: str, **options: object) -> None:
     for name, value in options.items():
         if value not in (None, []):
             raise ShcError(f"--{name} does not {why}", "leave it out", ExitCode.USAGE)
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    import json
-
-    sys.stdout.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def _draw(sets: "Sequence[Joined]", source: Path, plot: Path, say_counts: "Callable[[str], None]") -> None:
@@ -187,75 +182,3 @@ def _draw(sets: "Sequence[Joined]", source: Path, plot: Path, say_counts: "Calla
             say("no parity plot was drawn: pip install matplotlib")
             return
         say_counts(f"parity plot: {target}")
-
-
-def _trained(
-    labels: Path, splits: Path | None, split: str | None, fold: int | None, say_counts: "Callable[[str], None]"
-) -> "set[Site]":
-    """Formulas and space groups of the training rows."""
-    from shc.models.labelled import read_labelled
-    from shc.models.references import training_sites
-
-    ids = read_labelled(labels, splits, split, fold).trained
-    if split is None:
-        say_counts(
-            f"all {counted(len(ids), 'labelled crystal')} are taken as trained on; --splits and --split say which are"
-        )
-    return training_sites(labels, ids)
-
-
-def _compare(
-    folder: Path | None, trained: "set[Site] | None", bands: Bands | None, model: Path | None
-) -> "tuple[list[Compared], ModelCard]":
-    """Predict the crystals of published values; those that fail are told on stderr."""
-    from shc.models.references import compare, read_published
-
-    published = read_published(folder)
-    from shc.models.inference import load_predictor
-
-    predictor = load_predictor(model)
-    choice = bands_choice([] if bands is None else [bands.value])
-    rows, failures = compare(predictor, published, folder, bands=choice.output(), trained=trained)
-    for failure in failures:
-        report_error(f"{failure.path}: {failure.error}", failure.hint)
-    if not rows:
-        raise ShcError("no crystal of the published values could be predicted")
-    return rows, predictor.ensemble.card
-
-
-def _report(rows: "Sequence[Compared]", card: "ModelCard", output: Path | None, *, as_json: bool) -> None:
-    """Print published values beside predictions, and how they agree."""
-    from shc.models.references import agreement, reference_record, write_references
-
-    known = all(row.trained is not None for row in rows)
-    which = "not trained on" if known else "perhaps trained on (--labels, --splits and --split say which)"
-    groups = {
-        "largest": (f"ab-initio maxima at 0 K of crystals {which}", agreement(rows)),
-        "with_lower_bounds": (
-            "the same and, for other crystals, lower bounds of the maximum",
-            agreement(rows, lower_bounds=True),
-        ),
-    }
-    if as_json:
-        import math
-
-        _print_json(
-            {
-                "unit": card.unit,
-                "model": f"{card.name} {card.version}",
-                "rows": [reference_record(row) for row in rows],
-                "agreement": {
-                    name: {k: v if math.isfinite(v) else None for k, v in found._asdict().items()}
-                    for name, (_, found) in groups.items()
-                },
-            }
-        )
-    else:
-        from shc.cli.reference_table import agreement_line, print_references
-
-        print_references(rows, card, sys.stdout)
-        for text, found in groups.values():
-            sys.stdout.write(agreement_line(text, found) + "\n")
-    if output is not None:
-        with results(output) as out:
-            write_references(out, rows)

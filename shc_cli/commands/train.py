@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shc.cli.console import Progress, say
+from shc.cli.console import say
 from shc.cli.options import ConfigOption, Device, OverwriteOption, QuietOption, WorkersOption
+from shc.cli.resumable import resumable
 from shc.cli.run_config import write_run_yaml
 from shc.models.config import ModelConfig, TrainConfig
 
@@ -68,7 +69,6 @@ def train(
     """
     from dataclasses import replace
 
-    from shc.featurize.stop import StopRequest
     from shc.models.training import train as train_ensemble
 
     settings = replace(
@@ -79,7 +79,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
-    with Progress("train", quiet=quiet) as progress, StopRequest() as stop:
+    with resumable("train", quiet=quiet) as (progress, stop):
 
         def begin(n_epochs: int) -> None:
             progress.expect(n_epochs)

@@ -83,9 +83,12 @@ def write_features(path: Path, records: Sequence[CrystalRecord], header: Feature
 
 
 def write_labels(folder: Path, records: Sequence[CrystalRecord], n_test: int) -> None:
-    """Write labels that follow from a descriptor, and a split whose first crystals score."""
+    """Write labels that follow from a descriptor, a split whose first crystals score, and three folds."""
     lines = [f"{r.material_id},{300.0 * float(np.exp(r.descriptors[0]))!r}" for r in records]
     (folder / "labels.csv").write_text("\n".join(["material_id,shc_max_abs", *lines]) + "\n", encoding="utf-8")
     ids = [record.material_id for record in records]
-    split = {"random": {"train": ids[n_test:], "val": ids[:n_test]}}
-    (folder / "splits.json").write_text(json.dumps(split), encoding="utf-8")
+    splits = {
+        "random": {"train": ids[n_test:], "val": ids[:n_test]},
+        "cv": {material_id: i % 3 for i, material_id in enumerate(ids)},
+    }
+    (folder / "splits.json").write_text(json.dumps(splits), encoding="utf-8")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import runpy
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from shc.cli.console import Progress
 from shc.cli.main import app
 from shc.models import contestants
 from shc.models.baselines.boosting import BoostingConfig
@@ -79,6 +81,29 @@ def test_models_are_trained_compared_and_not_trained_again(folder: Path) -> None
     assert all(f"| {title} |" in markdown for title in titles)
     assert (folder / "out" / "parity.png").read_bytes().startswith(b"\x89PNG")
     assert "ours minus rival" in second.stdout
+
+
+def test_an_interrupted_run_goes_on_with_the_fits_that_are_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("--models", "boosting").exit_code == 0
+    whole = (folder / "out" / "boosting" / "predictions.csv").read_bytes()
+    shutil.rmtree(folder / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "advance", interrupt)
+        stopped = run("--models", "boosting")
+    assert stopped.exit_code == 130
+    assert stopped.stderr.splitlines()[-2:] == [
+        "error: interrupted; what is done is saved",
+        "hint: run the same command again to go on",
+    ]
+    files = {path: path.stat().st_mtime_ns for path in (folder / "out" / "boosting" / "members").iterdir()}
+    assert len(files) == 2, "both regressors of the first of two members"
+    assert run("--models", "boosting").exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert (folder / "out" / "boosting" / "predictions.csv").read_bytes() == whole
+
+
+def interrupt(*_args: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_another_split_or_number_of_seeds_is_refused(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import runpy
@@ -13,7 +12,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,21 +25,22 @@ from shc.featurize.config import FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureFile, FeatureHeader
-from shc.featurize.store_columns import columns_from_records
-from shc.featurize.store_writer import write_feature_file
 from shc.models.checkpoint import load_tensors
 from shc.models.data import CrystalArrays
 from shc.models.ensemble import load_ensemble
 from shc.models.inference import Predictor
 from shc.models.splits import read_split
-from shc.models.training import TrainSummary, train
+from shc.models.training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shc.models.config import ModelConfig, TrainConfig
+    from shc.models.training import TrainSummary
 
-SCRIPT = Path(__file__).parents[1] / "data" / "run_train.py"
+DATA = Path(__file__).parents[1] / "data"
+SCRIPT = DATA / "run_train.py"
+TOY: dict[str, Any] = runpy.run_path(str(DATA / "toy_crystals.py"))
+TRAININGS: dict[str, Any] = runpy.run_path(str(DATA / "trainings.py"))
+table, assert_same_outcome = TRAININGS["table"], TRAININGS["assert_same_outcome"]
 TINY: ModelConfig = runpy.run_path(str(SCRIPT))["TINY"]
 CONFIG: TrainConfig = runpy.run_path(str(SCRIPT))["CONFIG"]
 LONG = replace(CONFIG, epochs=40, patience=40)
@@ -51,24 +51,10 @@ N_CRYSTALS, N_TEST = 72, 12
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features, labels and splits of crystals whose label follows from a descriptor."""
     folder = tmp_path_factory.mktemp("data")
-    make_record = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))["make_record"]
-    records = [make_record(f"m{i:02}", n_atoms=2 + i % 7, n_nodes=1 + i % 2, seed=i) for i in range(N_CRYSTALS)]
-    header = FeatureHeader(
-        config=FeaturizeConfig(),
-        prompt_version=1,
-        prompt_fields=(("all", 0, 7),),
-        descriptor_version=1,
-        descriptor_names=tuple(f"d{i}" for i in range(9)),
-    )
-    write_feature_file(folder / "features.h5", header, lambda: iter([columns_from_records(records)]))
-    labels = {record.material_id: 300.0 * float(np.exp(record.descriptors[0])) for record in records}
-    write_labels(folder / "labels.csv", labels)
-    ids = list(labels)
-    splits = {
-        "random": {"train": ids[N_TEST:], "val": ids[:N_TEST]},
-        "cv": {material_id: i % 3 for i, material_id in enumerate(ids)},
-    }
-    (folder / "splits.json").write_text(json.dumps(splits))
+    records = [TOY["crystal"](i, bands=False, n_pictures=0) for i in range(N_CRYSTALS)]
+    header = FeatureHeader(FeaturizeConfig(), 1, (("all", 0, 7),), 1, tuple("abcdefghi"))
+    TOY["write_features"](folder / "features.h5", records, header)
+    TOY["write_labels"](folder, records, N_TEST)
     return folder
 
 
@@ -77,49 +63,16 @@ def write_labels(path: Path, labels: dict[str, float]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def run(
-    folder: Path,
-    output: Path,
-    config: TrainConfig = CONFIG,
-    *,
-    labels: Path | None = None,
-    workers: int = 1,
-    split: bool = True,
-    overwrite: bool = False,
-    on_epoch: Callable[[], None] | None = None,
-    stop: StopRequest | None = None,
-) -> TrainSummary:
-    return train(
-        folder / "features.h5",
-        labels or folder / "labels.csv",
-        output,
-        TINY,
-        config,
-        splits=folder / "splits.json" if split else None,
-        device="cpu",
-        workers=workers,
-        overwrite=overwrite,
-        on_epoch=on_epoch,
-        stop=stop,
-    )
+def run(folder: Path, output: Path, config: TrainConfig = CONFIG, **options: Any) -> TrainSummary:  # noqa: ANN401
+    """A training with small sizes; the options are those of `run_training`."""
+    summary: TrainSummary = TRAININGS["run_training"](folder, output, TINY, config, **options)
+    return summary
 
 
 @pytest.fixture(scope="module")
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSummary:
     """A training that nobody interrupted."""
     return run(folder, tmp_path_factory.mktemp("whole") / "run")
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#")))
-
-
-def assert_same_outcome(output: Path, other: Path) -> None:
-    ours, theirs = (load_tensors(o / "model.safetensors")[0] for o in (output, other))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    for name in ("metrics.csv", "oof.csv", "predictions.csv", "splits.json"):
-        assert (output / name).read_bytes() == (other / name).read_bytes(), name
 
 
 def test_what_a_training_leaves(whole: TrainSummary, folder: Path) -> None:

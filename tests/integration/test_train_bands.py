@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import runpy
 from dataclasses import replace
@@ -17,23 +16,22 @@ from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.stop import StopRequest
 from shc.featurize.store import FeatureFile
 from shc.models.card import metrics_name, read_card
-from shc.models.checkpoint import load_tensors
 from shc.models.config import TrainConfig
 from shc.models.ensemble import load_ensemble
 from shc.models.inference import Predictor
 from shc.models.modalities import SUBSETS
-from shc.models.training import TrainSummary, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shc.models.config import ModelConfig, PictureConfig
+    from shc.models.training import TrainSummary
 
 DATA = Path(__file__).parents[1] / "data"
 TOY: dict[str, Any] = runpy.run_path(str(DATA / "toy_crystals.py"))
 TINY: dict[str, Any] = runpy.run_path(str(DATA / "tiny_model.py"))
 SIZES: ModelConfig = replace(TINY["SIZES"], n_curve_tokens=2, bands_hidden=8)
 PICTURE: PictureConfig = TINY["PICTURE"]
+TRAININGS: dict[str, Any] = runpy.run_path(str(DATA / "trainings.py"))
+table, assert_same_outcome = TRAININGS["table"], TRAININGS["assert_same_outcome"]
 CONFIG = TrainConfig(n_members=2, held_out=0.5, epochs=2, patience=2, batch_size=8)
 N, N_TEST = 32, 8
 HAS = np.array([3, 1, 2, 0] * (N // 4))
@@ -49,58 +47,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(
-    folder: Path,
-    output: Path,
-    *,
-    workers: int = 1,
-    config: TrainConfig = CONFIG,
-    picture: PictureConfig = PICTURE,
-    structure_only: bool = False,
-    on_start: Callable[[int], None] | None = None,
-    on_epoch: Callable[[], None] | None = None,
-    stop: StopRequest | None = None,
-) -> TrainSummary:
-    return train(
-        folder / "features.h5",
-        folder / "labels.csv",
-        output,
-        SIZES,
-        config,
-        splits=folder / "splits.json",
-        device="cpu",
-        workers=workers,
-        picture=picture,
-        structure_only=structure_only,
-        on_start=on_start,
-        on_epoch=on_epoch,
-        stop=stop,
-    )
+def run(folder: Path, output: Path, *, config: TrainConfig = CONFIG, **options: Any) -> TrainSummary:  # noqa: ANN401
+    """A training with small sizes; the options are those of `train`."""
+    summary: TrainSummary = TRAININGS["run_training"](folder, output, SIZES, config, **{"picture": PICTURE} | options)
+    return summary
 
 
 @pytest.fixture(scope="module")
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainSummary:
     """A training that nobody interrupted."""
     return run(folder, tmp_path_factory.mktemp("whole") / "run")
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#")))
-
-
-def assert_same_outcome(output: Path, other: Path) -> None:
-    ours, theirs = (load_tensors(o / "model.safetensors")[0] for o in (output, other))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    for name in (
-        "metrics.csv",
-        "picture_metrics.csv",
-        "style_metrics.csv",
-        "oof.csv",
-        "predictions.csv",
-        "splits.json",
-    ):
-        assert (output / name).read_bytes() == (other / name).read_bytes(), name
 
 
 def showing(subset: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 LABELS = "material_id,formula,space_group,shc_max_abs\n" + "".join(
     f"m{k},{formula},225,{value}\n"
     for k, (formula, value) in enumerate(
-        [("Pt", 0), ("Fe2O3", 40), ("Ca(OCo)2", 90), ("W", 250), ("Au", 400), ("Ta", 800)]
+        2 * [("Pt", 0), ("Fe2O3", 40), ("Ca(OCo)2", 90), ("W", 250), ("Au", 400), ("Ta", 800)]
     )
 )
 EVERY = "all labelled crystals are scored, also such as a model may have been trained on; see --splits"
-VALUES = [5.0, 60.0, 50.0, 300.0, 350.0, 600.0]
+VALUES = 2 * [5.0, 60.0, 50.0, 300.0, 350.0, 600.0]
 
 
 def run(*args: str | Path) -> Result:
@@ -30,7 +30,7 @@ def run(*args: str | Path) -> Result:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, with labels and predictions of six crystals."""
+    """The working folder, with labels and predictions of twelve crystals."""
     monkeypatch.chdir(tmp_path)
     Path("labels.csv").write_text(LABELS)
     predictions("mine.csv", VALUES)
@@ -54,21 +54,23 @@ def test_a_table_of_scores_with_intervals() -> None:
     result = run("mine.csv", "labels.csv")
     assert (result.exit_code, result.stderr) == (0, EVERY + "\n")
     lines = {line.split("│")[1].strip(): line.split("│")[2:-1] for line in result.stdout.splitlines() if "│" in line}
-    assert [cell.strip() for cell in lines["n"]] == ["6", "4", "2"]
+    assert [cell.strip() for cell in lines["n"]] == ["12", "8", "4"]
     assert lines["MAE"][0].split()[0] == f"{(5 + 20 + 40 + 50 + 50 + 200) / 6:.1f}"
     assert lines["in interval"][0].split()[:2] == ["50.0", "%"]
     for name in ("R2", "MAE", "RMSE", "Spearman"):
         assert "to" in lines[name][0].split()
-    assert "2000 resamples" in result.stdout
+        assert not {"to", "("} & {*lines[name][1].split(), *lines[name][2].split()}, "few crystals, no interval"
+    assert "2000 resamples; none for fewer than 10 crystals" in " ".join(result.stdout.split())
 
 
 def test_json_and_csv_hold_the_same_numbers() -> None:
     found = record(run("mine.csv", "labels.csv", "--json", "-o", "out/scores.csv"))
     assert [(row["crystals"], row["n"]) for row in found["scores"]] == [
-        ("all", 6), ("without Cr, Mn, Fe, Co, Ni", 4), ("with Cr, Mn, Fe, Co, Ni", 2)
+        ("all", 12), ("without Cr, Mn, Fe, Co, Ni", 8), ("with Cr, Mn, Fe, Co, Ni", 4)
     ]  # fmt: skip
-    # Both magnetic crystals lie below the threshold of the AUC.
+    # All magnetic crystals lie below the threshold of the AUC.
     assert found["scores"][2]["scores"]["auc"] == {"value": None, "lower": None, "upper": None}
+    assert found["scores"][1]["scores"]["mae"] == {"value": 76.25, "lower": None, "upper": None}
     comment, *lines = Path("out/scores.csv").read_text().splitlines()
     assert comment.startswith("# mae and rmse in (hbar/e) S/cm")
     rows = list(csv.DictReader(lines))
@@ -87,12 +89,12 @@ def test_the_seed_moves_intervals_only() -> None:
 
 
 def test_missing_and_surplus_crystals_are_counted() -> None:
-    predictions("mine.csv", VALUES[:4], "x,1,0,2\n")
+    predictions("mine.csv", VALUES[:10], "x,1,0,2\n")
     result = run("mine.csv", "labels.csv")
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
         EVERY,
-        "mine.csv: 2 crystals without a prediction, not scored (m4, m5)",
+        "mine.csv: 2 crystals without a prediction, not scored (m10, m11)",
         "mine.csv: 1 crystal predicted, but without a label (x)",
     ]
     assert run("mine.csv", "labels.csv", "-q").stderr == ""
@@ -116,7 +118,7 @@ def test_rows_that_a_split_holds_out_score() -> None:
     splits = ("--splits", "splits.json", "--split")
     result = run("mine.csv", "--labels", "labels.csv", *splits, "random", "--json")
     assert record(result)["scores"][0]["n"] == 4
-    assert "2 crystals predicted, but not among the rows of the split that score (m0, m1)" in result.stderr
+    assert "8 crystals predicted, but not among the rows of the split that score (m0, m1, m6, ...)" in result.stderr
     assert record(run("mine.csv", "labels.csv", *splits, "cv", "--fold", "1", "--json"))["scores"][0]["n"] == 2
     assert run("mine.csv", "labels.csv", *splits, "cv").exit_code == 2
     assert run("mine.csv", "labels.csv", *splits, "other").exit_code == 2
@@ -125,21 +127,31 @@ def test_rows_that_a_split_holds_out_score() -> None:
 
 
 def test_comparison_of_a_file_with_itself_and_with_a_worse_one() -> None:
-    Path("other.csv").write_text("name,mine\n" + "".join(f"m{k},{800 - v}\n" for k, v in enumerate(VALUES[:5])))
+    Path("other.csv").write_text("name,mine\n" + "".join(f"m{k},{800 - v}\n" for k, v in enumerate(VALUES[:11])))
     options = ("--compare", "mine.csv", "--compare", "other.csv", "--column", "mine")
     result = run("mine.csv", "labels.csv", *options, "--json")
     same, worse = record(result)["differences"]
-    assert (same["against"], same["n"], worse["against"], worse["n"]) == ("mine.csv", 6, "other.csv", 5)
+    assert (same["against"], same["n"], worse["against"], worse["n"]) == ("mine.csv", 12, "other.csv", 11)
     for difference in same["scores"].values():
         assert difference == {"value": 0.0, "lower": 0.0, "upper": 0.0, "excludes_zero": False}
     assert worse["scores"]["mae"]["upper"] < 0.0
     assert worse["scores"]["mae"]["excludes_zero"]
     assert (
-        "compared on the 5 crystals that both files predict; 1 only in mine.csv, 0 only in other.csv" in result.stderr
+        "compared on the 11 crystals that both files predict; 1 only in mine.csv, 0 only in other.csv" in result.stderr
     )
     table = run("mine.csv", "labels.csv", *options).stdout
     assert "better" in table
     assert "worse" not in table
+
+
+def test_few_crystals_are_compared_without_interval_and_verdict() -> None:
+    Path("other.csv").write_text("name,mine\n" + "".join(f"m{k},{800 - v}\n" for k, v in enumerate(VALUES[:9])))
+    result = run("mine.csv", "labels.csv", "--compare", "other.csv", "--column", "mine", "-o", "scores.csv")
+    mae = next(line.split("│") for line in result.stdout.splitlines() if "MAE" in line and "9" in line)
+    assert [cell.strip() for cell in mae[5:8]] == ["", "", ""]
+    row = next(row for row in csv.DictReader(Path("scores.csv").read_text().splitlines()[1:]) if row["against"])
+    assert row["value"]
+    assert (row["lower"], row["upper"], row["excludes_zero"]) == ("", "", "")
 
 
 def test_predictions_that_rest_on_different_things_are_scored_apart() -> None:
@@ -198,6 +210,19 @@ def test_wrong_inputs_are_told(args: tuple[str, ...], code: int, message: str) -
     assert error.startswith("error: ")
     assert message in error
     assert hint.startswith("hint: ")
+
+
+def test_files_of_spreadsheet_programs_are_read_or_told_what_is_wrong() -> None:
+    expected = record(run("mine.csv", "labels.csv", "--json"))["scores"]
+    for name in ("mine.csv", "labels.csv"):
+        text = Path(name).read_text()
+        Path(name).write_text(text.replace(",", ";"), encoding="utf-8-sig")
+        assert record(run("mine.csv", "labels.csv", "--json"))["scores"] == expected
+        Path(name).write_text(text, encoding="utf-16")
+        result = run("mine.csv", "labels.csv", "-q")
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert f"from {name}: it is UTF-16 text\nhint: save it as CSV in UTF-8" in result.stderr
+        Path(name).write_text(text)
 
 
 def test_options_come_from_a_file() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from shc.cli.main import app
 from shc.featurize.errors import Failure
 from shc.models import inference, references
+from shc.models.card import SplitInfo
 from shc.models.prediction import Predicted, Prediction
 
 if TYPE_CHECKING:
@@ -29,8 +30,14 @@ class StubPredictor:
 
     def __init__(self) -> None:
         calibration = SimpleNamespace(coverage=0.9)
-        card = SimpleNamespace(unit="(hbar/e) S/cm", calibration=calibration, name="stub", version="1")
-        self.ensemble = SimpleNamespace(card=card)
+        self.card = SimpleNamespace(
+            unit="(hbar/e) S/cm",
+            calibration=calibration,
+            name="stub",
+            version="1",
+            split=SplitInfo("random", None, 2, 1),
+        )
+        self.ensemble = SimpleNamespace(card=self.card)
         self.bands: list[bool] = []
 
     def iter_sources(self, paths: Sequence[str], *, bands: object, workers: int) -> Iterator[Predicted]:
@@ -84,10 +91,13 @@ def test_published_values_stand_beside_predictions() -> None:
     assert cells[0] == ["Pt", "ab-initio", "xy^z", "0", "-2000", "1000", "10 - 2000", "0.50", "yes"]
     assert cells[1][-2:] == ["10.00", "no"]
     assert [row[4] for row in cells[2:]] == [">= 500", ">= 50"]
-    assert (
-        "maxima at 0 K of crystals not trained on: n 1, Spearman undefined, median |log10 ratio| 1.00" in result.stdout
-    )
-    assert "lower bounds of the maximum: n 2" in result.stdout
+    assert [line.partition(", median")[0] for line in result.stdout.splitlines()[-4:]] == [
+        "ab-initio maxima at 0 K, crystals not trained on: n 1, Spearman undefined",
+        "ab-initio maxima at 0 K, crystals trained on: n 1, Spearman undefined",
+        "the same and lower bounds of other crystals, crystals not trained on: n 2, Spearman undefined",
+        "the same and lower bounds of other crystals, crystals trained on: n 1, Spearman undefined",
+    ]
+    assert "|log10 ratio| 1.00" in result.stdout.splitlines()[-4], "of Pd alone, not of Pt, which was trained on"
     rows = list(csv.DictReader(Path("found.csv").read_text().splitlines()[1:]))
     assert [(row["material"], row["meaning"], row["trained"]) for row in rows] == [
         ("Pt", "maximum", "true"), ("Pd", "maximum", "false"), ("Sb", "at least", "false"), ("Sb", "at least", "false")
@@ -97,9 +107,34 @@ def test_published_values_stand_beside_predictions() -> None:
 def test_without_labels_it_is_not_known_what_was_trained_on(stub: StubPredictor) -> None:
     found = json.loads(run("values", "--json", "--bands", "auto").stdout)
     assert {row["trained"] for row in found["rows"]} == {None}
-    assert found["agreement"]["largest"]["n"] == 2
-    assert "perhaps trained on" in run("values").stdout
+    assert {name: each["largest"]["n"] for name, each in found["agreement"].items()} == {"all": 2}
+    shown = run("values").stdout.splitlines()
+    assert shown[-1] == found["note"]
+    assert "among the 2 crystals that the model was trained on" in shown[-1]
+    assert shown[-1].endswith("--labels FILE --splits FILE --split random tells them apart")
+    assert shown[-2].startswith("the same and lower bounds of other crystals, all crystals: n 3")
+    assert not any("trained on" in line for line in shown[:-1])
     assert stub.bands == [True, False]
+    stub.card.split = SplitInfo("all", None, 3, 0)
+    assert run("values").stdout.splitlines()[-1].endswith(": --labels FILE tells them apart")
+    stub.card.split = SplitInfo("cv", 2, 3, 1)
+    assert run("values").stdout.splitlines()[-1].endswith("--splits FILE --split cv --fold 2 tells them apart")
+
+
+def test_a_split_that_the_model_was_not_trained_with_is_refused(stub: StubPredictor) -> None:
+    Path("splits.json").write_text('{"random": {"train": ["b"], "val": ["a"]}, "other": {"train": ["a"], "val": []}}')
+    options = ("values", "--labels", "labels.csv", "--splits", "splits.json", "--split")
+    result = run(*options, "other")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "not trained with --split other" in result.stderr
+    assert "its card says --split random" in result.stderr
+    found = json.loads(run(*options, "random", "--json").stdout)
+    assert {row["material"] for row in found["rows"] if row["trained"]} == set(), "Pt only scores there"
+    assert {name: each["largest"]["n"] for name, each in found["agreement"].items()} == {"unseen": 2, "trained": 0}
+    assert "note" not in found
+    stub.card.split = SplitInfo("all", None, 3, 0)
+    assert "leave --splits and --split out" in run(*options, "random").stderr
+    assert "are taken as trained on" not in run(*options[:3]).stderr, "they were, no split is wanting"
 
 
 @pytest.mark.usefixtures("stub")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PANEL, AXIS = Box(50, 20, 350, 200), EnergyAxis(110.0, 0.05)
 GREEN, RED, BLUE = (22, 140, 70), (208, 32, 44), (30, 100, 220)
+TINT = (250, 226, 186)
 
 
 def understood(
@@ -90,6 +91,22 @@ def test_the_normalised_picture_stands_beside_it_and_unknown_energies_are_tinted
     assert card[20 + 200, x].tolist() == [255] * 3
     assert card[20 + 30, x].tolist() == [250, 226, 186]
     assert {tuple(c) for c in card[20 + 112, FIGURES_WIDTH - 12 - 224 - 6 : FIGURES_WIDTH - 12 - 224 - 1]} == {RED}
+
+
+def test_the_legend_of_a_page_shows_the_colours_of_its_cards(tmp_path: Path) -> None:
+    sheet = ContactSheet(tmp_path)
+    sheet.add(understood(window=(-3.0, 0.0)))
+    sheet.close()
+    page = np.asarray(Image.open(tmp_path / page_name(1)).convert("RGB"))
+    legend, card = page[: sheet.placed[0].top], page[sheet.placed[0].top :]
+    assert len(legend) < 60
+    for colour in (GREEN, RED, BLUE, TINT):
+        for part in (legend, card):
+            assert (part == colour).all(axis=2).sum() > 20, colour
+    ends = [np.flatnonzero((legend == colour).all(axis=2).any(axis=0)).max() for colour in (GREEN, RED, BLUE, TINT)]
+    assert ends == sorted(ends), "left to right"
+    written = np.flatnonzero((legend < 60).all(axis=2).any(axis=0))
+    assert written.max() < page.shape[1] - 12, "the text fits on the narrowest page"
 
 
 def test_a_picture_that_cannot_be_read_says_so() -> None:

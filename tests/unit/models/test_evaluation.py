@@ -8,6 +8,7 @@ import pytest
 
 from shc.models.evaluation import (
     COVERAGE,
+    FEWEST,
     METRICS,
     N_RESAMPLES,
     evaluate,
@@ -75,10 +76,12 @@ def test_blocks_of_many_crystals_are_small_and_complete() -> None:
 
 
 def test_coverage_counts_labels_within_closed_intervals() -> None:
-    label = np.array([0.0, 10.0, 20.0, 30.0])
-    found = evaluate(label, label, (np.array([0.0, 11.0, 5.0, 0.0]), np.array([5.0, 20.0, 20.0, 29.0])))
+    label = np.tile([0.0, 10.0, 20.0, 30.0], 3)
+    lower, upper = np.tile([0.0, 11.0, 5.0, 0.0], 3), np.tile([5.0, 20.0, 20.0, 29.0], 3)
+    found = evaluate(label, label, (lower, upper))
     assert found[COVERAGE].value == 0.5
-    assert found[COVERAGE][1:] == (0.0, 1.0)
+    # Of twelve draws with even chances 3 to 9 lie inside in 96 % of the resamples.
+    assert found[COVERAGE][1:] == (0.25, 0.75)
 
 
 def test_toy_numbers() -> None:
@@ -90,11 +93,21 @@ def test_toy_numbers() -> None:
 
 
 def test_what_cannot_be_scored_has_no_interval() -> None:
-    found = evaluate(np.array([300.0]), np.array([200.0]))
+    found = evaluate(np.full(FEWEST, 300.0), np.full(FEWEST, 200.0))
     assert found["mae"] == (100.0, 100.0, 100.0)
     for name in ("r2", "auc", "spearman"):
         assert all(map(math.isnan, found[name]))
         assert not found[name].excludes_zero
+
+
+def test_few_crystals_have_no_interval(sample: Sample) -> None:
+    for n in (FEWEST - 1, FEWEST):
+        label, good, bad = (values[:n] for values in sample)
+        for found in (evaluate(label, good, (good, good)), paired_difference(label, good, bad)):
+            for one in found.values():
+                assert math.isfinite(one.value)
+                assert one.has_interval == math.isfinite(one.upper) == (n == FEWEST)
+                assert (one.excludes_zero is None) == (n < FEWEST)
 
 
 def test_predictions_do_not_differ_from_themselves(sample: Sample) -> None:

@@ -9,7 +9,7 @@ import torch
 from shc.featurize.store import FeatureBatch
 from shc.models.config import ModelConfig, TrainConfig
 from shc.models.data import CrystalArrays
-from shc.models.heads import Output, ValueGrid
+from shc.models.heads import Output, ValueGrid, moments
 from shc.models.member import Averaged, MemberTraining, Objective, train_member
 
 if TYPE_CHECKING:
@@ -109,6 +109,20 @@ def test_looking_at_the_held_out_rows_leaves_the_weights_alone(arrays: CrystalAr
     last = training.log[-1]
     assert training.held_out_scores() == training.held_out_scores() == (last.held_out_loss, last.held_out_error)
     assert all(torch.equal(value, before[name]) for name, value in training.network.state_dict().items())
+
+
+def test_the_held_out_error_is_mean_of_mae_and_rmse_over_all_batches(
+    arrays: CrystalArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(arrays)
+    training.network.eval()
+    with torch.no_grad():
+        output = training.network.predict(arrays.batch(training.held_out_rows))
+        expected = moments(training.grid, output.value_logits.softmax(dim=1).double().numpy())
+        monkeypatch.setattr("shc.models.member.EVALUATION_BATCH", 3)
+        _, error = training._scores(0)
+    residual = 0.5 * (expected.mean + expected.median) - training.labels[training.held_out_rows]
+    assert error == pytest.approx(0.5 * (np.abs(residual).mean() + np.sqrt((residual**2).mean())), rel=1e-5)
 
 
 def test_one_cycle_schedule(arrays: CrystalArrays) -> None:

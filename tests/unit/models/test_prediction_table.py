@@ -15,7 +15,7 @@ LABELS = {"a": 100.0, "b": 200.0, "c": 300.0}
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "predictions.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -28,8 +28,17 @@ def write(folder: Path, text: str) -> Path:
         ("name,shc_max_abs\na,1\nb,2\n", "pred"),
         ("name,target,pred\na,7,1\nb,8,2\n", "pred"),
         ("material_id,shc_max_abs,pred\na,7,1\nb,8,2\n", "pred"),
+        ("\ufeffmaterial_id;shc_max_abs\na;1\nb;2\n", None),
     ],
-    ids=["plain", "comment, other order", "id, spaces, repeated row", "no such column", "first column", "both"],
+    ids=[
+        "plain",
+        "comment, other order",
+        "id, spaces, repeated row",
+        "no such column",
+        "first column",
+        "both",
+        "semicolons, mark of UTF-8",
+    ],
 )
 def test_ids_and_values_are_found(tmp_path: Path, text: str, column: str | None) -> None:
     (found,) = read_predictions(write(tmp_path, text), column)

@@ -12,9 +12,13 @@ from shc.models.references import (
     AT_LEAST,
     AT_MOST,
     MAXIMUM,
+    NOT_KNOWN,
+    TRAINED,
+    UNSEEN,
     Compared,
     Published,
     agreement,
+    by_training,
     read_published,
     site_of,
     training_sites,
@@ -71,6 +75,7 @@ def test_meaning_of_a_value(tmp_path: Path, row: str, meaning: str) -> None:
     [
         ("Pt,Pt,225,xy^z,much,,,ab-initio,0,10.1/1", "makes no sense"),
         ("Pt,Pt,231,xy^z,2000,,,ab-initio,0,10.1/1", "makes no sense"),
+        ("Pt,Pt,inf,xy^z,2000,,,ab-initio,0,10.1/1", "makes no sense"),
         ("Pt,Pt", "makes no sense"),
         ("Pt,Pt,225,xy^z,0,,,ab-initio,0,10.1/1", "has the value 0.0"),
         ("Au,Au,225,xy^z,400,,,ab-initio,0,10.1/1", "Au.cif does not exist"),
@@ -118,7 +123,7 @@ def test_training_crystals_are_those_of_the_split(tmp_path: Path) -> None:
         training_sites(labels, ["a"])
 
 
-def test_agreement_is_over_one_cold_maximum_a_crystal_that_was_not_trained_on() -> None:
+def test_agreement_is_over_one_cold_maximum_a_crystal_not_trained_on() -> None:
     rows = [
         compared("A", -100.0, 1000.0),
         compared("A", 10.0, 1000.0),
@@ -131,6 +136,10 @@ def test_agreement_is_over_one_cold_maximum_a_crystal_that_was_not_trained_on() 
         compared("G", 1.0, 1e6, meaning=AT_MOST),
         compared("H", 2000.0, 20.0, meaning=AT_LEAST),
     ]
+    groups = by_training(rows)
+    assert {name: len(part) for name, part in groups.items()} == {UNSEEN: 9, TRAINED: 1}
+    assert agreement(groups[TRAINED])[::2] == pytest.approx((1, 6.0))
+    rows = groups[UNSEEN]
     assert agreement(rows) == pytest.approx((3, -0.5, -math.log10(0.6)))
     assert agreement(rows, lower_bounds=True) == pytest.approx((4, -0.8, (1.0 - math.log10(0.6)) / 2.0))
     assert rows[0].ratio == 10.0
@@ -138,7 +147,9 @@ def test_agreement_is_over_one_cold_maximum_a_crystal_that_was_not_trained_on() 
 
 def test_agreement_of_few_crystals() -> None:
     assert agreement([])[0] == 0
-    n, spearman, log_ratio = agreement([compared("A", 100.0, 200.0, trained=None)])
+    row = compared("A", 100.0, 200.0, trained=None)
+    assert by_training([row]) == {NOT_KNOWN: [row]}
+    n, spearman, log_ratio = agreement([row])
     assert n == 1
     assert math.isnan(spearman)
     assert log_ratio == pytest.approx(math.log10(2.0))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +13,13 @@ from shc.featurize.errors import ExitCode, ShcError
 from shc.models.baselines.boosting import BoostingConfig, train_boosting
 from shc.models.baselines.cross_fit import Rows, cross_fit, to_shc, to_target
 from shc.models.baselines.forest import ForestConfig, train_forest
+from shc.models.baselines.kept_fits import Keep
 from shc.models.baselines.table import FeatureTable
 from shc.models.metrics import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -95,6 +99,35 @@ def test_held_out_predictions_come_from_the_member_that_did_not_learn() -> None:
     sizes = [len(member.held_out) for member in fitted.members]
     np.testing.assert_allclose(fitted.predict_held_out(table.values), np.repeat(expected, sizes))
     np.testing.assert_allclose(fitted.predict(table.values[:2]), np.mean(expected))
+
+
+@pytest.mark.parametrize(("train", "config"), [(train_boosting, BOOSTING), (train_forest, FOREST)])
+def test_a_stopped_run_fits_only_what_is_missing(
+    train: Callable[..., CrossFit], config: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, labels = made_up()
+    whole = train(table, labels, TRAIN, SYSTEMS, config, lambda _: None)
+    done: list[int] = []
+
+    def note(n: int) -> None:
+        done.append(n)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with suppress(KeyboardInterrupt):
+            fitted = train(table, labels, TRAIN, SYSTEMS, config, note, Keep(tmp_path / "kept", TEST))
+    assert done == [1, 2, 1, 2, 3]
+    for values in (table.values[TEST], table.values[TEST[::-3]]):
+        np.testing.assert_array_equal(fitted.predict(values), whole.predict(values))
+    np.testing.assert_array_equal(fitted.predict_held_out(table.values), whole.predict_held_out(table.values))
+    assert fitted.root_share == whole.root_share
+    assert len(list((tmp_path / "kept").iterdir())) == 2 * 3
+    # All is there: nothing is left that could fit.
+    nothing = SimpleNamespace(HistGradientBoostingRegressor=None, ExtraTreesRegressor=None)
+    monkeypatch.setattr(sys.modules[train.__module__], "ensembles", lambda: nothing)
+    again = train(table, labels, TRAIN, SYSTEMS, config, lambda _: None, Keep(tmp_path / "kept", TEST))
+    np.testing.assert_array_equal(again.predict(table.values[TEST]), whole.predict(table.values[TEST]))
 
 
 def test_targets() -> None:
