@@ -9,18 +9,15 @@ print(row.material_id, row.shc_max_abs, row.shc_lower, row.shc_upper)
 from __future__ import annotations
 
 import warnings
-from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
-from shc.featurize.band_image.codec import decode
 from shc.featurize.band_image.listing import STAGE as PICTURE_STAGE
 from shc.featurize.band_image.types import LEAST_CONFIDENCE, SURE
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE
-from shc.featurize.electronic.codec import decode as decode_bands
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
 from shc.featurize.errors import ExitCode, Failure, ShcError
 from shc.featurize.store import FeatureBatch, FeatureFile
@@ -31,7 +28,9 @@ from shc.models.distributions import distributions
 from shc.models.ensemble import Distributions, Ensemble, load_ensemble
 from shc.models.modalities import SUBSETS
 from shc.models.prediction import Predicted, Prediction
+from shc.models.prefetch import ahead
 from shc.models.tensor import N_COMPONENTS, tensor_from_output
+from shc.models.windows import WINDOW, file_windows, record_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,17 +40,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shc.featurize.band_image.codec import StoredPicture
-    from shc.featurize.band_image.reading import PictureReader
     from shc.featurize.band_image.run import RunPictures
+    from shc.featurize.config import FeaturizeConfig
     from shc.featurize.electronic.record import ElectronicRecord
     from shc.featurize.electronic.run import BandsOutput
     from shc.featurize.stop import StopRequest
     from shc.models.backends.base import Backend
 
-WINDOW: Final = 1024
-"""Crystals read from a feature file at a time."""
-PICTURE_WINDOW: Final = 128
-"""The same if the model reads pictures, some 200 kB each in memory."""
 DOUBTFUL_PICTURE: Final = "doubtful_picture"
 """Flag of a crystal whose picture was used and deserves a look with `shc check-bands`."""
 
@@ -180,17 +175,17 @@ class Predictor:
         self,
         path: Path | str,
         *,
-        rows: slice = slice(None),
+        rows: slice | NDArray[np.int64] = slice(None),
         window: int = WINDOW,
         workers: int | None = None,
         pictures: RunPictures | None = None,
         stored_bands: bool = True,
     ) -> Iterator[Predicted]:
-        """Predict the crystals of a feature file as a stream.
+        """Predict the crystals of a feature file as a stream; rows are read while those before are predicted.
 
         Args:
             path: The file.
-            rows: Which of its rows.
+            rows: Which of its rows, in the order wanted.
             window: Rows read at a time; fewer if the model reads pictures.
             workers: Processes that read many pictures; one per usable core if None.
             pictures: Pictures of the crystals, opened only if the model reads pictures; those of a crystal take the
@@ -202,30 +197,11 @@ class Predictor:
         """
         file = FeatureFile.open(path)
         self.ensemble.check_features(file.header, str(path))
-        reads = self.ensemble.card.reads_pictures and (stored_bands or pictures is not None)
-        curves = self.ensemble.card.model.reads_bands and stored_bands
-        step = min(window, PICTURE_WINDOW) if reads else window
         wanted = np.arange(len(file))[rows]
-        with ExitStack() as stack:
-            fresh = None
-            if reads and pictures is not None:
-                # Decoding needs Pillow and numba; prediction from a feature file must run without.
-                from shc.featurize.band_image.reading import PictureReader  # noqa: PLC0415
-
-                fresh = _Fresh(pictures, stack.enter_context(PictureReader(workers)))
-            for start in range(0, len(wanted), step):
-                indices = wanted[start : start + step]
-                features = file.read(indices)
-                failures: list[Failure] = []
-                if curves:
-                    features = replace(features, bands=file.bands(indices))
-                if reads:
-                    found = file.pictures(indices if stored_bands else indices[:0]) or [()] * len(indices)
-                    if fresh is not None:
-                        found, failures = fresh.instead_of(found, features.material_id)
-                    features = replace(features, pictures=found)
-                predicted = self.predict_batch(features)
-                yield Predicted(predicted.predictions, failures + predicted.failures)
+        windows = file_windows(file, self.ensemble.card, wanted, window, workers, pictures, stored_bands=stored_bands)
+        for features, failures in ahead(windows):
+            predicted = self.predict_batch(features)
+            yield Predicted(predicted.predictions, failures + predicted.failures)
 
     def iter_sources(
         self,
@@ -258,16 +234,8 @@ class Predictor:
         # Featurising needs pymatgen and numba; prediction from a feature file must run without.
         from shc.featurize.pipeline import NO_PICTURES, current_header, iter_featurized  # noqa: PLC0415
 
-        card, trained = self.ensemble.card, self.ensemble.card.features
-        limit = trained.max_atoms if max_atoms is None else max_atoms
-        computed = bands is not None and card.model.reads_bands
-        config = replace(
-            trained,
-            max_atoms=limit,
-            allow_hydrogen=allow_hydrogen,
-            bands=BANDS_AUTO if computed else BANDS_NONE,
-            pictures=card.reads_pictures and pictures is not None,
-            styles=0,
+        config = self.feature_config(
+            max_atoms, allow_hydrogen=allow_hydrogen, bands=bands is not None, pictures=pictures is not None
         )
         self.ensemble.check_features(current_header(config), "what this program makes of a structure")
         stream = iter_featurized(
@@ -279,15 +247,30 @@ class Predictor:
             stdin=stdin,
             stop=stop,
         )
-        for records, failures in stream:
-            features = FeatureBatch.from_records(records)
-            if config.pictures:
-                features = replace(features, pictures=[decode(record.pictures).pictures for record in records])
-            if computed:
-                unpacked = [decode_bands(record.bands) if record.bands else None for record in records]
-                features = replace(features, bands=unpacked)
+        for features, failures in record_windows(stream, config):
             predicted = self.predict_batch(features)
             yield Predicted(predicted.predictions, failures + predicted.failures)
+
+    def feature_config(
+        self, max_atoms: int | None = None, *, allow_hydrogen: bool = False, bands: bool = False, pictures: bool = False
+    ) -> FeaturizeConfig:
+        """How structures become features that this model reads.
+
+        Args:
+            max_atoms: A file with more atoms in its cell is a failure; by default as in training.
+            allow_hydrogen: Whether crystals with H, D or T are accepted.
+            bands: Whether the electronic structure is computed, if the model reads it.
+            pictures: Whether there are pictures, read if the model reads them.
+        """
+        card, trained = self.ensemble.card, self.ensemble.card.features
+        return replace(
+            trained,
+            max_atoms=trained.max_atoms if max_atoms is None else max_atoms,
+            allow_hydrogen=allow_hydrogen,
+            bands=BANDS_AUTO if bands and card.model.reads_bands else BANDS_NONE,
+            pictures=card.reads_pictures and pictures,
+            styles=0,
+        )
 
     def predict_files(self, sources: Iterable[str | Path]) -> list[Prediction]:
         """Predict structure files; for many of them ``iter_sources`` needs less memory.
@@ -329,20 +312,6 @@ def _doubtful(features: FeatureBatch) -> list[Failure]:
         for picture in pictures
         if picture.confidence < LEAST_CONFIDENCE
     ]
-
-
-class _Fresh(NamedTuple):
-    """Pictures of folders, read when their crystals come up."""
-
-    pictures: RunPictures
-    reader: PictureReader
-
-    def instead_of(
-        self, stored: list[tuple[StoredPicture, ...]], names: Sequence[str]
-    ) -> tuple[list[tuple[StoredPicture, ...]], list[Failure]]:
-        """Pictures of some crystals, those of a folder in place of stored ones, and what of the folder is no use."""
-        found, failures = self.reader.read([self.pictures.of(name) for name in names])
-        return [new or old for new, old in zip(found, stored, strict=True)], failures
 
 
 def load_predictor(
