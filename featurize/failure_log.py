@@ -32,7 +32,7 @@ class FailureLog:
         self.path = path
         self.first: Failure | None = None
         """The first row of this run that tells of a crystal, not of a picture."""
-        self._earlier = {row.path: row for row in _rows(path) if row.stage == "bands"}
+        self._earlier = {row.path: row for row in read_failures(path) if row.stage == "bands"}
         with writing(path):
             self._file = path.open("w", encoding="utf-8", errors=_ESCAPE, newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
@@ -62,7 +62,7 @@ class FailureLog:
             self._file.close()
 
 
-def _rows(path: Path) -> list[Failure]:
+def read_failures(path: Path) -> list[Failure]:
     """The rows that an earlier run wrote; none if this is no such file."""
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as stream:

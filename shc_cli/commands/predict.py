@@ -26,6 +26,7 @@ from shc.cli.options import (
 from shc.cli.pictures import bands_choice
 from shc.cli.ranking import print_ranking
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
+from shc.cli.stored import featurize_into, predict_stored
 from shc.featurize.band_image.listing import STAGE as PICTURE
 from shc.featurize.config import BANDS_NONE, FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
@@ -90,6 +91,15 @@ def predict(
     device: Annotated[Device, typer.Option("--device", help="Where the networks run.")] = Device.AUTO,
     workers: WorkersOption = None,
     shard: ShardOption = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            metavar="FEATURES.H5",
+            help="Keep the features in this file: a crystal that it holds and whose file has not changed is not "
+            "featurised again, and a run that was stopped goes on.",
+        ),
+    ] = None,
     tensor: Annotated[
         bool,
         typer.Option(
@@ -112,6 +122,8 @@ def predict(
     """
     choice = bands_choice(bands or [], energy_window)
     files = _feature_files(sources or [str(_FEATURES)], given=bool(sources))
+    if files and store is not None:
+        raise ShcError("--store keeps features of structures", "name structures, or leave --store out", ExitCode.USAGE)
     part = None if shard is None else parse_shard(shard, os.environ)
     target = output if output is None or part is None else part.file_name(output)
     form = _resolve(output_format, target)
@@ -136,6 +148,12 @@ def predict(
                     file, rows=rows, workers=workers, pictures=pictures, stored_bands=bands != [BANDS_NONE]
                 )
             )
+        elif store is not None:
+            settings = predictor.feature_config(
+                max_atoms, allow_hydrogen=allow_hydrogen, bands=choice.computed, pictures=bool(choice.folders)
+            )
+            kept, inputs = featurize_into(store, list(sources or []), settings, choice, part, workers, quiet=quiet)
+            stream = predict_stored(predictor, kept, inputs, workers)
         else:
             paths = list(sources or [])
             if choice.folders:

@@ -458,3 +458,41 @@ def test_csv_reaches_a_pipe_batch_by_batch(cifs: Path, model: Path) -> None:
     assert head[0].startswith("# unit")
     assert head[2].startswith("copy0,Pt,225,")
     assert len(rest) == 299
+
+
+def test_a_store_is_filled_once_and_gives_the_same_predictions(cifs: Path, model: Path) -> None:
+    (cifs / "broken.cif").write_text("no crystal", encoding="utf-8")
+    plain = run(cifs, "--model", model)
+    first = run(cifs, "--model", model, "--store", "known.h5")
+    again = run(cifs, "--model", model, "--store", "known.h5")
+    assert (first.exit_code, again.exit_code) == (0, 0), first.stderr
+    assert first.stdout == again.stdout == plain.stdout
+    assert "6 crystals written to known.h5" in first.stderr
+    assert "0 crystals written to known.h5" in again.stderr
+    assert "6 done before and unchanged" in again.stderr
+    for listing in ("known.failures.csv", "shc.failures.csv"):
+        assert "cifs/broken.cif,read," in Path(listing).read_text(encoding="utf-8")
+
+
+def test_a_store_follows_its_files_and_predicts_only_the_inputs(cifs: Path, model: Path) -> None:
+    run(cifs, "--model", model, "--store", "known.h5")
+    (cifs / "W.cif").write_bytes((EXAMPLES / "Ta.cif").read_bytes())
+    result = run(cifs / "W.cif", cifs / "Au.cif", "--model", model, "--store", "known.h5")
+    assert result.exit_code == 0, result.stderr
+    assert [(row["material_id"], row["formula"]) for row in table(result.stdout)] == [("W", "Ta"), ("Au", "Au")]
+    assert "1 crystal written" in result.stderr
+
+
+def test_a_store_keeps_paths_of_stdin_and_a_file_for_each_shard(cifs: Path, model: Path) -> None:
+    names = "".join(f"{path}\n" for path in sorted(cifs.iterdir()))
+    result = run("-", "--model", model, "--store", "known.h5", "--shard", "2/3", stdin=names)
+    assert result.exit_code == 0, result.stderr
+    assert [row["material_id"] for row in table(result.stdout)] == NAMES[1::3]
+    assert Path("known.002-of-003.h5").is_file()
+
+
+def test_a_store_is_for_structures(cifs: Path, model: Path) -> None:
+    featurize(cifs)
+    result = run("features.h5", "--model", model, "--store", "known.h5")
+    assert result.exit_code == 2
+    assert "--store keeps features of structures" in result.stderr
