@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from shc.featurize.band_image.codec import FASTEST, SMALLEST
 from shc.featurize.band_image.codec import counts as picture_counts
 from shc.featurize.band_image.run import (
     NORMALISER_VERSION,
@@ -64,6 +65,7 @@ class _Work:
     file_timeout: float
     config: FeaturizeConfig
     pictures: RunPictures
+    picture_level: int = SMALLEST
 
     @classmethod
     def of(
@@ -87,7 +89,9 @@ class _Work:
         if not self.config.pictures:
             return self.task
         files = {name: found for path in paths if (found := self.pictures.of(name := material_id(path)))}
-        return partial(featurize_with_pictures, task=self.task, files=files, n_styles=self.config.styles)
+        return partial(
+            featurize_with_pictures, task=self.task, files=files, n_styles=self.config.styles, level=self.picture_level
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,7 @@ def iter_featurized(
     Yields:
         Records and failures, batch by batch. A material id that appears a second time is a failure.
     """
-    work = _Work.of(config, bands, pictures, batch_size)
+    work = replace(_Work.of(config, bands, pictures, batch_size), picture_level=FASTEST)
     inputs = Inputs(iter_paths(sources, stdin), None, work.batch_size, stop or StopRequest())
     for batch in _stream(inputs, work, executor, workers):
         yield batch.records, batch.failures

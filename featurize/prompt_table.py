@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -71,13 +72,20 @@ def standard_operations(space_group_number: int) -> tuple[Any, NDArray[np.int32]
     Returns:
         spglib's space-group type, rotations ``[n, 3, 3]``, translations ``[n, 3]`` of the conventional cell.
     """
+    hall = _first_hall_numbers().get(space_group_number)
+    if hall is None:
+        raise ValueError(f"a space-group number lies in 1 to 230, got {space_group_number}")
     with quiet_spglib():
-        for hall in range(1, 531):
-            kind = spglib.get_spacegroup_type(hall)
-            if kind.number == space_group_number:
-                operations = spglib.get_symmetry_from_database(hall)
-                return kind, operations["rotations"], operations["translations"]
-    raise ValueError(f"a space-group number lies in 1 to 230, got {space_group_number}")
+        operations = spglib.get_symmetry_from_database(hall)
+        return spglib.get_spacegroup_type(hall), operations["rotations"], operations["translations"]
+
+
+@cache
+def _first_hall_numbers() -> dict[int, int]:
+    """The first Hall symbol of every space group in spglib, which has 530 and is slow to tell the group of one."""
+    with quiet_spglib():
+        numbers = [int(spglib.get_spacegroup_type(hall).number) for hall in range(1, 531)]
+    return {number: 530 - k for k, number in enumerate(reversed(numbers))}
 
 
 def _intrinsic(rotation: NDArray[np.int32], vectors: NDArray[np.float64]) -> NDArray[np.float64]:

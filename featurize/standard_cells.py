@@ -6,7 +6,7 @@ are right-handed. Of cells that a rotation of the Laue class joins, one is enoug
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from itertools import permutations, product
 from typing import TYPE_CHECKING, Final
 
@@ -43,7 +43,13 @@ def conventional_cells(crystal: PrimitiveCrystal) -> NDArray[np.int64]:
 
 def _of_order(crystal: PrimitiveCrystal, order: int) -> NDArray[np.int64]:
     """The rotations ``[n, 3, 3]`` of order 2, 3, 4 or 6 of the Laue class: inversion counts for nothing."""
-    rotations = crystal.rotations.astype(np.int64)
+    return _with_order(crystal.rotations.tobytes(), order)
+
+
+@lru_cache(maxsize=8192)
+def _with_order(operations: bytes, order: int) -> NDArray[np.int64]:
+    """The same for packed rotations; kept, as few distinct sets of operations occur among many crystals."""
+    rotations = np.frombuffer(operations, dtype=np.int32).reshape(-1, 3, 3).astype(np.int64)
     signs = np.rint(np.linalg.det(rotations)).astype(np.int64)
     fitting = signs * np.trace(rotations, axis1=1, axis2=2) == _TRACE[order]
     return _distinct(signs[fitting, None, None] * rotations[fitting])
@@ -56,6 +62,13 @@ def _distinct(matrices: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _axis(rotation: NDArray[np.int64], order: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Shortest lattice vector ``[3]`` along a rotation axis, and the sum ``[3, 3]`` over the powers of the rotation."""
+    return _axis_of(rotation.tobytes(), order)
+
+
+@lru_cache(maxsize=8192)
+def _axis_of(packed: bytes, order: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same for a packed rotation."""
+    rotation = np.frombuffer(packed, dtype=np.int64).reshape(3, 3)
     power, total = np.eye(3, dtype=np.int64), np.zeros((3, 3), dtype=np.int64)
     for _ in range(order):
         total += power

@@ -121,7 +121,8 @@ def material_id(path: Path) -> str:
     name = path.name
     if name.lower().endswith(".gz"):
         name = name[:-3]
-    stem = Path(name).stem if Path(name).suffix.lower() in _SUFFIX_FORMAT else name
+    dot = name.rfind(".")  # Path.suffix and Path.stem cost ten times as much
+    stem = name[:dot] if dot > 0 and name[dot:].lower() in _SUFFIX_FORMAT else name
     if stem.upper() in {"POSCAR", "CONTCAR"}:
         return path.absolute().parent.name or stem
     return stem

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 1024
 """Crystals read from a feature file at a time."""
-GATHERED: Final = 256
+GATHERED: Final = 1024
 """Crystals of files that are predicted at a time: enough for batches of crystals of similar size."""
 PICTURE_WINDOW: Final = 128
 """The same if the model reads pictures, some 200 kB each in memory."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"SHCP"
 CODEC_VERSION: Final = 1
+SMALLEST: Final = 9
+"""Level of compression of files: some 5 ms a picture."""
+FASTEST: Final = 1
+"""Level of compression that takes a tenth of that."""
 SIDE: Final = 224
 """Height and width of an image, pixels."""
 LEVELS: Final = 15
@@ -99,11 +103,12 @@ class PictureCounts(NamedTuple):
     n_failures: int
 
 
-def encode(pictures: PictureSet) -> bytes:
+def encode(pictures: PictureSet, level: int = SMALLEST) -> bytes:
     """Pack the pictures of a crystal; what `decode` makes of them is packed without further loss.
 
     Args:
         pictures: Pictures of ``[1, 224, 224]``.
+        level: ``SMALLEST``, or ``FASTEST`` for what is unpacked again at once.
 
     Returns:
         About 8 kB a picture; nothing if there is nothing to keep.
@@ -123,7 +128,7 @@ def encode(pictures: PictureSet) -> bytes:
     }
     text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
     content = b"".join([_LENGTH.pack(len(text)), text, *(_pack(p.image) for p in pictures.pictures)])
-    engine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL)
+    engine = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL)
     packed = engine.compress(content) + engine.flush()
     counts = (len(pictures.pictures), len(pictures.failures))
     return _HEAD.pack(MAGIC, CODEC_VERSION, len(content), zlib.crc32(content), pictures.stamp, *counts) + packed

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from shc.featurize.band_image.codec import NO_STAMP, STANDARD, BadPicture, PictureSet, StoredPicture, encode
+from shc.featurize.band_image.codec import NO_STAMP, SMALLEST, STANDARD, BadPicture, PictureSet, StoredPicture, encode
 from shc.featurize.band_image.listing import STAGE, list_pictures
 from shc.featurize.band_image.matching import match_pictures
 from shc.featurize.electronic.codec import decode
@@ -183,7 +183,7 @@ def _unexpected(error: Exception) -> tuple[str, str]:
 
 
 def featurize_with_pictures(
-    paths: Sequence[Path], task: Task, files: Mapping[str, Sequence[Picture]], n_styles: int
+    paths: Sequence[Path], task: Task, files: Mapping[str, Sequence[Picture]], n_styles: int, level: int = SMALLEST
 ) -> BatchResult:
     """Featurise some structure files with their pictures, in this process.
 
@@ -192,6 +192,7 @@ def featurize_with_pictures(
         task: Makes the records without pictures.
         files: Pictures by material id, of those crystals that have some.
         n_styles: Pictures to draw of the computed bands of each crystal.
+        level: How the pictures are packed, see ``encode``.
 
     Returns:
         As the task; a picture that cannot be used is a failure of the stage ``picture``.
@@ -213,7 +214,7 @@ def featurize_with_pictures(
                 if isinstance(error, ShcError):
                     raise  # Nothing that a crystal could help.
                 failures.append(Failure(sources[record.material_id], STAGE, *_unexpected(error)))
-        with_pictures.append(replace(record, pictures=encode(found)))
+        with_pictures.append(replace(record, pictures=encode(found, level)))
     return with_pictures, failures
 
 

@@ -68,10 +68,11 @@ class PiecewiseLinear(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """``[B, n_features]`` to ``[B, n_features, n_out]``."""
-        position = (values[:, :, None] - self.left) / self.width
-        position = torch.minimum(torch.maximum(position, self.floor), self.ceiling)
-        mixed = torch.matmul(position.transpose(0, 1), self.mix).transpose(0, 1)
-        return nn.functional.relu(mixed + self.bias)
+        # Features first: the bins, the largest array here, never have to be turned.
+        position = (values.transpose(0, 1)[:, :, None] - self.left[:, None]) / self.width[:, None]
+        position = torch.minimum(torch.maximum(position, self.floor[:, None]), self.ceiling[:, None])
+        mixed = torch.matmul(position, self.mix) + self.bias[:, None]
+        return nn.functional.relu(mixed).transpose(0, 1)
 
 
 class DescriptorEncoder(nn.Module):

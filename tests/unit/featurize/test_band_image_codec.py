@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shc.featurize.band_image.codec import (
+    FASTEST,
     LEVELS,
     NO_STAMP,
     SIDE,
@@ -61,6 +62,13 @@ def test_what_was_packed_comes_back() -> None:
 def test_packing_again_loses_nothing() -> None:
     once = encode(some())
     assert encode(decode(once)) == once
+
+
+def test_fast_packing_loses_nothing_either() -> None:
+    once = encode(some())
+    fast = encode(some(), FASTEST)
+    assert len(fast) > len(once)
+    assert encode(decode(fast)) == once
 
 
 def test_nothing_takes_no_bytes_but_a_stamp_is_kept() -> None:
