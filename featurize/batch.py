@@ -37,7 +37,7 @@ class _Reduced(NamedTuple):
 
 
 def featurize_batch(
-    paths: Sequence[Path], config: FeaturizeConfig, bands: Bands | None = None
+    paths: Sequence[Path], config: FeaturizeConfig, bands: Bands | None = None, *, frames: bool = True
 ) -> tuple[list[CrystalRecord], list[Failure]]:
     """Featurise some files in this process.
 
@@ -45,6 +45,7 @@ def featurize_batch(
         paths: Structure files; some tens at a time keep the cost of kernel calls low.
         config: Parameters.
         bands: Makes the packed electronic record of a crystal from its id and its primitive cell.
+        frames: Whether records say how crystals lie in space, as feature files do; it takes a fifth of the time.
 
     Returns:
         The records of the usable files in the order given, and one failure for each other file. A crystal whose
@@ -62,7 +63,7 @@ def featurize_batch(
         usable = [(crystal, graph) for crystal, graph in zip(reduced, graphs, strict=True) if graph is not None]
         records = []
         for (crystal, graph), values in zip(usable, _descriptors(usable), strict=True):
-            record = _record(crystal, graph, values, failures)
+            record = _record(crystal, graph, values, failures, frames=frames)
             if record is not None:
                 records.append(record if bands is None else _with_bands(record, crystal, bands, failures))
     return records, failures
@@ -128,13 +129,13 @@ def _descriptors(crystals: Sequence[tuple[_Reduced, Graph]]) -> list[NDArray[np.
 
 
 def _record(
-    crystal: _Reduced, graph: Graph, values: NDArray[np.float32] | None, failures: list[Failure]
+    crystal: _Reduced, graph: Graph, values: NDArray[np.float32] | None, failures: list[Failure], *, frames: bool
 ) -> CrystalRecord | None:
     cell = crystal.cell
     stage = "symmetry"
     try:
         prompt = symmetry_prompt(cell.space_group_number)
-        rotation = standard_rotation(cell)
+        rotation = standard_rotation(cell).astype("f4") if frames else None
         stage = "descriptors"
         return CrystalRecord(
             descriptors=_describe([(crystal, graph)])[0] if values is None else values,
@@ -148,7 +149,7 @@ def _record(
             neighbour_atom=graph.neighbour_atom,
             neighbour_shift=graph.neighbour_shift,
             neighbour_distance=graph.neighbour_distance,
-            standard_rotation=rotation.astype("f4"),
+            standard_rotation=rotation,
             symmetry_prompt=prompt,
             content_hash=crystal.content_hash,
         )

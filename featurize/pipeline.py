@@ -69,7 +69,13 @@ class _Work:
 
     @classmethod
     def of(
-        cls, config: FeaturizeConfig, bands: BandsOutput | None, pictures: RunPictures, batch_size: int | None
+        cls,
+        config: FeaturizeConfig,
+        bands: BandsOutput | None,
+        pictures: RunPictures,
+        batch_size: int | None,
+        *,
+        frames: bool = True,
     ) -> _Work:
         """The work that parameters ask for.
 
@@ -77,7 +83,7 @@ class _Work:
             ShcError: The bands are neither ``auto`` nor ``none``.
         """
         if config.bands == BANDS_NONE:
-            task = partial(featurize_batch, config=config)
+            task = partial(featurize_batch, config=config, frames=frames)
             return cls(task, batch_size or BATCH_SIZE, IN_PROCESS_BELOW, FILE_TIMEOUT, config, pictures)
         if config.bands == BANDS_AUTO:
             task = partial(featurize_with_bands, config=config, output=bands or BandsOutput())
@@ -164,6 +170,7 @@ def iter_featurized(
     batch_size: int | None = None,
     bands: BandsOutput | None = None,
     pictures: RunPictures = NO_PICTURES,
+    frames: bool = True,
     stdin: TextIO | None = None,
     stop: StopRequest | None = None,
 ) -> Iterator[tuple[list[CrystalRecord], list[Failure]]]:
@@ -177,13 +184,14 @@ def iter_featurized(
         batch_size: Files handed to a process at a time; by default some tens, or one if bands are computed.
         bands: Cache of the bands and what to draw of them, if ``config.bands`` is ``auto``.
         pictures: Pictures of the crystals, read if ``config.pictures`` says so.
+        frames: Whether records say how crystals lie in space; those with computed bands always do.
         stdin: What ``-`` reads.
         stop: Ends the stream early, after the batches that are already being worked on.
 
     Yields:
         Records and failures, batch by batch. A material id that appears a second time is a failure.
     """
-    work = replace(_Work.of(config, bands, pictures, batch_size), picture_level=FASTEST)
+    work = replace(_Work.of(config, bands, pictures, batch_size, frames=frames), picture_level=FASTEST)
     inputs = Inputs(iter_paths(sources, stdin), None, work.batch_size, stop or StopRequest())
     for batch in _stream(inputs, work, executor, workers):
         yield batch.records, batch.failures

@@ -237,8 +237,9 @@ class FeatureBatch:
 
     @classmethod
     def from_records(cls, records: Sequence[CrystalRecord]) -> FeatureBatch:
-        """Join records, in their order."""
-        return cls.from_columns(columns_from_records(records, with_frames=True))
+        """Join records, in their order; the frames are known if they are of all of them."""
+        with_frames = all(record.standard_rotation is not None for record in records)
+        return cls.from_columns(columns_from_records(records, with_frames=with_frames))
 
     @classmethod
     def from_columns(cls, columns: Columns) -> FeatureBatch:

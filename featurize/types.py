@@ -54,8 +54,9 @@ class CrystalRecord:
     """``[n_nodes, K, 3]`` lattice translation of the neighbour, in cells; 0 in padding."""
     neighbour_distance: NDArray[np.float32]
     """``[n_nodes, K]`` distance, Angstrom; 0 in padding."""
-    standard_rotation: NDArray[np.float32]
-    """``[3, 3]`` from the frame of ``lattice`` to the standard frame, see ``shc.featurize.standard_frame``."""
+    standard_rotation: NDArray[np.float32] | None
+    """``[3, 3]`` from the frame of ``lattice`` to the standard frame, see ``shc.featurize.standard_frame``; None where
+    it was not asked for."""
     symmetry_prompt: NDArray[np.float32]
     """``[P]`` standardised symmetry representation, see ``shc.featurize.prompt``."""
     descriptors: NDArray[np.float32]

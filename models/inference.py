@@ -244,6 +244,7 @@ class Predictor:
             workers=workers,
             bands=bands,
             pictures=pictures or NO_PICTURES,
+            frames=self.tensor,
             stdin=stdin,
             stop=stop,
         )

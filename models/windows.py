@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WINDOW: Final = 1024
 """Crystals read from a feature file at a time."""
 GATHERED: Final = 1024
-"""Crystals of files that are predicted at a time: enough for batches of crystals of similar size."""
+"""Crystals of files that are predicted at a time, at most: enough for batches of crystals of similar size."""
 PICTURE_WINDOW: Final = 128
 """The same if the model reads pictures, some 200 kB each in memory."""
 
@@ -110,13 +110,15 @@ def record_windows(
 def _gathered(
     stream: Iterable[tuple[list[CrystalRecord], list[Failure]]], at_once: int
 ) -> Iterator[tuple[list[CrystalRecord], list[Failure]]]:
-    """Records enough for batches of similar crystals, in order."""
+    """Records enough for batches of similar crystals, in order: the first ones soon, then more and more at a time."""
     records: list[CrystalRecord] = []
     failures: list[Failure] = []
+    n_done = 0
     for more, failed in stream:
         records, failures = records + more, failures + failed
-        if len(records) + len(failures) >= at_once:
+        if len(records) + len(failures) >= min(at_once, n_done + 1):
             yield records, failures
+            n_done += len(records) + len(failures)
             records, failures = [], []
     if records or failures:
         yield records, failures

@@ -8,6 +8,7 @@ from shc.featurize import batch as batch_module
 from shc.featurize.batch import featurize_batch
 from shc.featurize.config import FeaturizeConfig
 from shc.featurize.descriptors import descriptors
+from shc.featurize.store import FeatureBatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +53,18 @@ def test_descriptors_that_fail_for_a_batch_are_tried_one_by_one(
     assert failure.error == "unexpected ZeroDivisionError: a defect"
     for record, other in zip(records, [expected[0], expected[2]], strict=True):
         np.testing.assert_array_equal(record.descriptors, other.descriptors)
+
+
+def test_frames_may_be_left_out_and_nothing_else_changes(tmp_path: Path) -> None:
+    path = write_poscar(tmp_path, "Cs", 4.1)
+    [without], _ = featurize_batch([path], CONFIG, frames=False)
+    [with_frame], _ = featurize_batch([path], CONFIG)
+    assert without.standard_rotation is None
+    assert with_frame.standard_rotation is not None
+    np.testing.assert_array_equal(without.descriptors, with_frame.descriptors)
+    np.testing.assert_array_equal(without.neighbour_distance, with_frame.neighbour_distance)
+    assert FeatureBatch.from_records([without, without]).standard_rotation is None
+    assert FeatureBatch.from_records([without, with_frame]).standard_rotation is None
+    joined = FeatureBatch.from_records([with_frame]).standard_rotation
+    assert joined is not None
+    np.testing.assert_array_equal(joined[0], with_frame.standard_rotation)

@@ -91,6 +91,7 @@ def test_a_record_holds_the_crystal(tmp_path: Path) -> None:
     step = record.frac[record.neighbour_atom] + record.neighbour_shift - record.frac[: len(record.neighbour_atom), None]
     lengths = np.linalg.norm(step @ record.lattice, axis=2)
     np.testing.assert_allclose(lengths, record.neighbour_distance, rtol=1e-6)
+    assert record.standard_rotation is not None
     np.testing.assert_allclose(record.standard_rotation @ record.standard_rotation.T, np.eye(3), atol=1e-6)
     assert record.standard_rotation.dtype == np.float32
     header = current_header(CONFIG)
