@@ -47,6 +47,13 @@ def prepare_cache(package: Path | None = None) -> Path | None:
     return None
 
 
+def cache_folder() -> tuple[Path, bool]:
+    """Where compiled kernels are kept, and whether files can be written there."""
+    chosen = os.environ.get(_VARIABLE)
+    folder = Path(chosen) if chosen else Path(__file__).parent / "__pycache__"
+    return folder, _is_writable(folder)
+
+
 def _is_writable(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

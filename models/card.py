@@ -16,7 +16,7 @@ from shc.featurize.config import FeaturizeConfig  # noqa: TC001  read at run tim
 from shc.featurize.errors import ExitCode, ShcError
 from shc.featurize.writing import write_whole
 from shc.models.config import ModelConfig, PictureConfig, TrainConfig
-from shc.models.modalities import STRUCTURE
+from shc.models.modalities import CURVES, PICTURE, STRUCTURE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +127,12 @@ class ModelCard:
     """The encoder of pictures, if the networks take any."""
     calibrations: dict[str, CalibrationSummary] = field(default_factory=dict)
     """How intervals were calibrated where a prediction rests on more than the structure, by what it rests on."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the networks read: ``structure``, and ``curves`` and ``picture`` if they do."""
+        also = ((CURVES, self.model.reads_bands), (PICTURE, self.reads_pictures))
+        return (STRUCTURE, *(name for name, is_read in also if is_read))
 
 
 def metrics_entry(scores: Scores) -> dict[str, float | None]:

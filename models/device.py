@@ -29,6 +29,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available else "cpu")
 
 
+def devices() -> list[torch.device]:
+    """The devices of this machine that networks can run on, one of each kind."""
+    return [torch.device(kind) for kind in ("cpu", "cuda") if kind == "cpu" or torch.cuda.is_available()]
+
+
 def mixed_precision(device: torch.device) -> torch.autocast:
     """A context in which matrix products and convolutions run in bfloat16 where the device has units for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))

@@ -216,20 +216,26 @@ def load_ensemble(folder: Path | None = None, device: torch.device | None = None
     return ensemble.to(device or torch.device("cpu"))
 
 
+def pretrained_folders(root: Path = PRETRAINED) -> list[Path]:
+    """The folders ``v<number>`` that hold a model, by number."""
+    versions = {
+        int(found[1]): folder
+        for folder in root.glob("v*")
+        if (found := re.fullmatch(r"v([0-9]+)", folder.name)) and (folder / CARD_FILE).is_file()
+    }
+    return [versions[number] for number in sorted(versions)]
+
+
 def newest_pretrained(root: Path = PRETRAINED) -> Path:
     """The folder ``v<number>`` with the highest number.
 
     Raises:
         ShcError: There is none (``BAD_FILE``).
     """
-    versions = {
-        int(found[1]): folder
-        for folder in root.glob("v*")
-        if (found := re.fullmatch(r"v([0-9]+)", folder.name)) and (folder / CARD_FILE).is_file()
-    }
-    if not versions:
+    folders = pretrained_folders(root)
+    if not folders:
         raise _bad("no trained model comes with this installation", "train one and name its folder with --model")
-    return versions[max(versions)]
+    return folders[-1]
 
 
 def _identity(card: ModelCard) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from shc.featurize.band_image.types import LEAST_CONFIDENCE, SURE
 from shc.featurize.config import BANDS_AUTO, BANDS_NONE
 from shc.featurize.elements import MAGNETIC, has_soc, symbols
 from shc.featurize.errors import ExitCode, Failure, ShcError
+from shc.featurize.failure_log import read_failures
 from shc.featurize.store import FeatureBatch, FeatureFile
 from shc.models.backends.choose import AUTO, choose_backend
 from shc.models.backends.eager import Eager
@@ -34,7 +36,6 @@ from shc.models.windows import WINDOW, file_windows, record_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
     from typing import TextIO
 
     from numpy.typing import NDArray
@@ -203,6 +204,27 @@ class Predictor:
             predicted = self.predict_batch(features)
             yield Predicted(predicted.predictions, failures + predicted.failures)
 
+    def iter_store(self, path: Path, inputs: Sequence[str], *, workers: int | None = None) -> Iterator[Predicted]:
+        """Predict those crystals of a feature file that are among some inputs, in their order.
+
+        Args:
+            path: A feature file that ``featurize_sources`` has just written or extended; its failures come first.
+            inputs: The structure files.
+            workers: Processes that read many pictures; one per usable core if None.
+
+        Raises:
+            ShcError: The file is missing, damaged or does not fit the model.
+        """
+        # Only structures need what reads them; prediction from a feature file must run without.
+        from shc.featurize.pipeline import failures_path  # noqa: PLC0415
+        from shc.featurize.structures import material_id  # noqa: PLC0415
+
+        yield Predicted([], read_failures(failures_path(path)))
+        row = {name: place for place, name in enumerate(FeatureFile.open(path).material_ids)}
+        names = dict.fromkeys(material_id(Path(name)) for name in inputs)
+        rows = np.array([row[name] for name in names if name in row], dtype=np.int64)
+        yield from self.iter_feature_file(path, rows=rows, workers=workers)
+
     def iter_sources(
         self,
         sources: Sequence[str],
@@ -322,6 +344,7 @@ def load_predictor(
     backend: str = AUTO,
     tensor: bool = False,
     tell: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Predictor:
     """Load a model.
 
@@ -330,7 +353,8 @@ def load_predictor(
         device: ``auto``, ``cpu`` or ``cuda``.
         backend: What runs the networks, see ``choose_backend``.
         tensor: Whether predictions carry the tensor of the built-in electronic structure.
-        tell: Told which back end was chosen and why; by default nobody is, but of a fallback Python warns.
+        tell: Told which back end was chosen and why; by default nobody is.
+        warn: Told if another back end takes the place of the one asked for; by default ``tell`` is, or Python warns.
 
     Raises:
         ShcError: The model is missing, damaged or says no tensor (``BAD_FILE``), or the device or the back end is
@@ -341,5 +365,5 @@ def load_predictor(
     if tell is not None:
         tell(f"back end {chosen.backend.name}, {chosen.why}")
     if chosen.warning is not None:
-        (tell or warnings.warn)(chosen.warning)
+        (warn or tell or warnings.warn)(chosen.warning)
     return Predictor(ensemble, tensor=tensor, backend=chosen.backend)

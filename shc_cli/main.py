@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 # verb -> one-line help. The verb `a-b` is the function `a_b` of the module `shc.cli.commands.a_b`, which is
-# imported only when the verb runs, so that `shc --help` stays fast. A verb without a module is not listed.
+# imported only when the verb runs, so that `shc --help` stays fast. A verb without a module is not listed. In place of
+# a function there may be a Typer with verbs of its own.
 VERBS: dict[str, str] = {
     "featurize": "Turn crystal structures into a feature file (HDF5).",
     "symmetry": "Show what the symmetry of a crystal allows for the spin Hall tensor.",
@@ -30,6 +31,8 @@ VERBS: dict[str, str] = {
     "benchmark": "Train our model and its rivals on the same data and compare them.",
     "evaluate": "Score predictions against labels, or the model against published values.",
     "merge": "Join feature files, for example the shards of an array job.",
+    "model": "List the shipped models, and compile one for this machine.",
+    "doctor": "Show what this machine can do: packages, folders, back ends and their speed.",
 }
 
 # What a shell reports for a program that wrote into a closed pipe (128 + SIGPIPE).
@@ -40,19 +43,29 @@ def _module_name(verb: str) -> str:
     return f"shc.cli.commands.{verb.replace('-', '_')}"
 
 
-def load_command(verb: str) -> TyperCommand:
+def load_command(verb: str) -> TyperCommand | TyperGroup:
     """Import the module of a verb and build its command.
 
     Args:
         verb: A key of `VERBS`.
 
     Returns:
-        The command with its options.
+        The command with its options; a group if the verb has verbs of its own.
     """
-    function: Callable[..., object] = getattr(import_module(_module_name(verb)), verb.replace("-", "_"))
+    found: Callable[..., object] | typer.Typer = getattr(import_module(_module_name(verb)), verb.replace("-", "_"))
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)
+        for command in (group, *group.commands.values()):
+            _add_version(cast("TyperCommand", command))
+        return group
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(verb, help=function.__doc__, short_help=VERBS[verb])(function)
+    single.command(verb, help=found.__doc__, short_help=VERBS[verb])(found)
     command = cast("TyperCommand", typer.main.get_command(single))
+    _add_version(command)
+    return command
+
+
+def _add_version(command: TyperCommand | TyperGroup) -> None:
     command.params.append(
         TyperOption(
             param_decls=["--version"],
@@ -63,7 +76,6 @@ def load_command(verb: str) -> TyperCommand:
             help="Show the version and exit.",
         )
     )
-    return command
 
 
 class ShcGroup(TyperGroup):
@@ -76,7 +88,9 @@ class ShcGroup(TyperGroup):
             if find_spec(_module_name(verb)) is not None:
                 self.add_command(TyperCommand(verb, help=text, rich_markup_mode=None))
 
-    def resolve_command(self, ctx: object, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:
+    def resolve_command(
+        self, ctx: object, args: list[str]
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         """Find the verb in the arguments and put the real command in place of its stand-in."""
         name, _, rest = super().resolve_command(cast("typer.Context", ctx), args)
         return name, None if name is None else load_command(name), rest

@@ -17,6 +17,16 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Backend(StrEnum):
+    """What runs the networks; the names are those of ``shc.models.backends.choose``."""
+
+    AUTO = "auto"
+    EAGER = "eager"
+    OPENVINO = "openvino"
+    INDUCTOR = "inductor"
+    TENSORRT = "tensorrt"
+
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -39,6 +49,21 @@ SourcesArgument = Annotated[
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="File to write; stdout if not given."),
+]
+
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", metavar="FOLDER", help="Trained model; the shipped one if not given.")
+]
+
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
+
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        help="What runs the networks. auto: the fastest that `shc model compile` has built, else eager; others are "
+        "built if need be.",
+    ),
 ]
 
 WorkersOption = Annotated[

@@ -6,7 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from shc.cli.console import print_json, report_error, results
+from shc.cli.console import print_json, report_error, results, say
 from shc.featurize.errors import ExitCode, ShcError, counted
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def compare_published(
     known: Known | None,
     bands: BandsOutput | None,
     model: Path | None,
+    backend: str,
     say_counts: Callable[[str], None],
 ) -> tuple[list[Compared], ModelCard]:
     """Predict the crystals of published values; those that fail are told on stderr.
@@ -76,6 +77,7 @@ def compare_published(
         known: Which crystals were trained on; None if nothing is said.
         bands: Where to keep computed bands; None to predict from the structure.
         model: Folder of the model; the shipped one if None.
+        backend: What runs the networks.
         say_counts: Writes a line to stderr.
 
     Raises:
@@ -85,7 +87,7 @@ def compare_published(
     from shc.models.references import compare, read_published
 
     published = read_published(folder)
-    predictor = load_predictor(model)
+    predictor = load_predictor(model, backend=backend, tell=say_counts, warn=say)
     card = predictor.ensemble.card
     trained = None if known is None else known.sites(card.split, say_counts)
     rows, failures = compare(predictor, published, folder, bands=bands, trained=trained)

@@ -1,7 +1,7 @@
 """The file `run.yaml`: written by runs, accepted by every verb as ``--config``.
 
-A section per verb holds the options of that verb by name. A section ``about`` says what wrote the file and is
-ignored on reading.
+A section per verb holds the options of that verb by name; the section of a verb with verbs of its own holds theirs. A
+section ``about`` says what wrote the file and is ignored on reading.
 """
 
 from __future__ import annotations
@@ -43,13 +43,7 @@ def apply_config(ctx: typer.Context, path: Path | None) -> Path | None:
     """
     if path is None or ctx.resilient_parsing:
         return path
-    verb = ctx.info_name or ""
-    sections = _read_sections(path)
-    known_sections = {ABOUT, *(ctx.parent.command.list_commands(ctx.parent) if ctx.parent else [verb])}  # type: ignore[attr-defined]
-    _refuse_unknown(set(sections) - known_sections, f"{path}: no verb is called", known_sections - {ABOUT})
-    section = sections.get(verb) or {}
-    if not isinstance(section, dict):
-        raise typer.BadParameter(f"{path}: section {verb!r} must map options to values")
+    verb, section = ctx.info_name or "", _section(ctx, path)
     values = {str(key).replace("-", "_"): value for key, value in section.items()}
     options = {str(parameter.name) for parameter in ctx.command.params} - _NOT_KEPT
     _refuse_unknown(set(values) - options, f"{path}: {verb} has no option", options)
@@ -60,6 +54,19 @@ def apply_config(ctx: typer.Context, path: Path | None) -> Path | None:
         if value is not None
     }
     return path
+
+
+def _section(ctx: typer.Context, path: Path) -> dict[str, object]:
+    """The section of a verb; that of `shc a b` is the section `b` of the section `a`."""
+    group, verb = ctx.parent, ctx.info_name or ""
+    is_inner = group is not None and group.parent is not None
+    sections = _section(cast("typer.Context", group), path) if is_inner else _read_sections(path)
+    known: set[str] = set(group.command.list_commands(group)) if group else {verb}  # type: ignore[attr-defined]
+    _refuse_unknown(set(sections) - known - (set() if is_inner else {ABOUT}), f"{path}: no verb is called", known)
+    section = sections.get(verb) or {}
+    if not isinstance(section, dict):
+        raise typer.BadParameter(f"{path}: section {verb!r} must map options to values")
+    return section
 
 
 def _takes_several(parameter: object) -> bool:

@@ -9,13 +9,11 @@ from shc.cli.featurizing import FeatureRun
 from shc.cli.shards import Shard, inputs_of_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from shc.cli.pictures import BandsChoice
     from shc.featurize.config import FeaturizeConfig
-    from shc.models.inference import Predictor
-    from shc.models.prediction import Predicted
 
 
 def featurize_into(
@@ -51,29 +49,3 @@ def featurize_into(
     target = run.file(store)
     run.write(paths, target, settings, choice.output(), choice)
     return target, paths if part is None else inputs_of_shard(paths, part, sys.stdin)
-
-
-def predict_stored(predictor: Predictor, file: Path, inputs: Sequence[str], workers: int | None) -> Iterator[Predicted]:
-    """Predict those crystals of a feature file that are among some inputs, in their order.
-
-    Args:
-        predictor: The model.
-        file: The feature file that ``featurize_into`` gave.
-        inputs: Its inputs.
-        workers: Processes that read pictures.
-    """
-    from pathlib import Path
-
-    import numpy as np
-
-    from shc.featurize.failure_log import read_failures
-    from shc.featurize.pipeline import failures_path
-    from shc.featurize.store import FeatureFile
-    from shc.featurize.structures import material_id
-    from shc.models.prediction import Predicted
-
-    yield Predicted([], read_failures(failures_path(file)))
-    row = {name: place for place, name in enumerate(FeatureFile.open(file).material_ids)}
-    names = dict.fromkeys(material_id(Path(path)) for path in inputs)
-    rows = np.array([row[name] for name in names if name in row], dtype=np.int64)
-    yield from predictor.iter_feature_file(file, rows=rows, workers=workers)

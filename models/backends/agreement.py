@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from shc.featurize.errors import ExitCode, ShcError, counted
 from shc.featurize.store import FeatureFile
 from shc.models.distributions import distributions
 from shc.models.metrics import score
@@ -31,6 +32,8 @@ WITHIN: Final = 0.99
 """Share of the values that must agree."""
 RANKING: Final = 0.9995
 """Rank correlation wanted."""
+FEWEST: Final = 8
+"""Crystals to compare, if they are others than ``EXAMPLES``."""
 
 
 class Agreement(NamedTuple):
@@ -76,6 +79,33 @@ def read_examples(ensemble: Ensemble, path: Path = EXAMPLES) -> FeatureBatch:
         bands=file.bands(rows) if ensemble.card.model.reads_bands else None,
         pictures=file.pictures(rows) if ensemble.card.reads_pictures else None,
     )
+
+
+def check_examples(ensemble: Ensemble, path: Path) -> None:
+    """Make sure that crystals show whether two back ends agree, in all that the networks read.
+
+    Args:
+        ensemble: The networks.
+        path: A feature file.
+
+    Raises:
+        ShcError: They are too few, or none has bands or pictures although the networks read them (``BAD_FILE``).
+    """
+    file = FeatureFile.open(path)
+    if len(file) < FEWEST:
+        raise _bad(
+            f"{path} holds {counted(len(file), 'crystal')}, too few to compare back ends", f"give at least {FEWEST}"
+        )
+    everything = slice(None)
+    if ensemble.card.model.reads_bands and not file.has_bands(everything).any():
+        raise _bad(f"{path} holds no bands, which the model reads", "featurise the crystals with --bands auto")
+    if ensemble.card.reads_pictures and not any(each.n_pictures for each in file.picture_counts(everything)):
+        hint = "featurise the crystals with --bands auto --styles 1"
+        raise _bad(f"{path} holds no pictures of bands, which the model reads", hint)
+
+
+def _bad(message: str, hint: str) -> ShcError:
+    return ShcError(message, hint, ExitCode.BAD_FILE)
 
 
 def compare(ensemble: Ensemble, backend: Backend, reference: Backend, examples: FeatureBatch) -> Agreement:

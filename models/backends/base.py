@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from shc.featurize.errors import ExitCode, ShcError
@@ -47,6 +48,11 @@ class Compiler(NamedTuple):
     """Build into an empty folder; the batch is an example with all that the networks read."""
     load: Callable[[Ensemble, torch.device, Path], Backend]
     """Load what was built."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line of bounded length; its kind if it says nothing."""
+    return shorten(str(error), 300, placeholder=" ...") or type(error).__name__
 
 
 def unavailable(title: str, reason: str, hint: str) -> ShcError:

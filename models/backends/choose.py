@@ -56,6 +56,27 @@ def compiler_of(name: str) -> Compiler:
     return found
 
 
+def usable_compiler(name: str, device: torch.device) -> Compiler:
+    """The compiler behind a name that can run on a device; with ``auto`` the one whose back end is the fastest.
+
+    Raises:
+        ShcError: The name is unknown (``USAGE``), or nothing that was asked for can run here (``NO_BACKEND``).
+    """
+    found = [compiler_of(each) for each in (COMPILED[device.type] if name == AUTO else (name,))]
+    reasons = [(compiler, compiler.why_not(device)) for compiler in found]
+    for compiler, reason in reasons:
+        if reason is None:
+            return compiler
+    if name != AUTO:
+        (compiler, reason), *_ = reasons
+        raise unavailable(compiler.title, str(reason), "take --backend auto, and see `shc doctor`")
+    raise ShcError(
+        f"no back end can be compiled here: {'; '.join(f'{each.name}: {reason}' for each, reason in reasons)}",
+        "the networks run without a compiler too, as --backend eager",
+        ExitCode.NO_BACKEND,
+    )
+
+
 def choose_backend(
     name: str, ensemble: Ensemble, device: torch.device, tell: Callable[[str], None] = lambda _: None
 ) -> Chosen:
@@ -78,9 +99,7 @@ def choose_backend(
         return Chosen(Eager(ensemble, device), "as torch runs the networks, as asked for")
     if name == AUTO:
         return _best(ensemble, device)
-    compiler = compiler_of(name)
-    if (reason := compiler.why_not(device)) is not None:
-        raise unavailable(compiler.title, reason, "take --backend auto, and see `shc doctor`")
+    compiler = usable_compiler(name, device)
     try:
         if not is_built(compiled_folder(compiler, ensemble, device)):
             tell(f"building {compiler.title}, once for this model and machine; it may take minutes")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shc.featurize.user_cache import user_cache
 from shc.featurize.writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -28,6 +30,54 @@ ABOUT: Final = "about.json"
 _FOLDER: Final = "compiled"
 
 
+class Built(NamedTuple):
+    """A back end that was built."""
+
+    folder: Path
+    date: str
+    """ISO 8601, UTC."""
+    n_bytes: int
+
+
+def compiled_root() -> Path:
+    """The folder of all compiled back ends; nothing is made."""
+    return user_cache() / _FOLDER
+
+
+def size_of(folder: Path) -> int:
+    """Bytes in the files of a folder, those of its folders included; 0 if it does not exist."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            # Another process may be tidying up.
+            with suppress(OSError):
+                total += (Path(where) / name).lstat().st_size
+    return total
+
+
+def read_built(folder: Path) -> Built | None:
+    """What is known of the back end in a folder; None if none was built."""
+    if not is_built(folder):
+        return None
+    return Built(folder, json.loads((folder / ABOUT).read_bytes())["built"], size_of(folder))
+
+
+@contextmanager
+def set_aside(folder: Path) -> Iterator[None]:
+    """Put what was built out of the way of the context that builds it anew; it comes back if that fails."""
+    if not folder.exists():
+        yield
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    folder.rename(aside)
+    try:
+        yield
+    except BaseException:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def compiled_folder(compiler: Compiler, ensemble: Ensemble, device: torch.device) -> Path:
     """Where a back end for an ensemble is kept; nothing is made.
 
@@ -35,7 +85,7 @@ def compiled_folder(compiler: Compiler, ensemble: Ensemble, device: torch.device
     """
     what = {"format": FORMAT, "weights": ensemble.digest, **compiler.identity(device)}
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    return user_cache() / _FOLDER / f"{compiler.name}-{key}"
+    return compiled_root() / f"{compiler.name}-{key}"
 
 
 def is_built(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shc.cli.console import print_json, results, say
-from shc.cli.options import ConfigOption, QuietOption
+from shc.cli.options import Backend, ConfigOption, QuietOption
 from shc.cli.pictures import bands_choice
 from shc.featurize.errors import ExitCode, ShcError, counted
 from shc.featurize.writing import writing
@@ -86,6 +86,9 @@ def evaluate(
             "--model", metavar="FOLDER", help="With --references: trained model; the shipped one if not given."
         ),
     ] = None,
+    backend: Annotated[
+        Backend | None, typer.Option("--backend", help="With --references: what runs the networks; auto if not given.")
+    ] = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,  # noqa: ARG001  # its callback acts
 ) -> None:
@@ -106,10 +109,12 @@ def evaluate(
             _refuse("work without --labels", splits=splits, split=split, fold=fold)
         known = None if labels is None else Known(labels, splits, split, fold)
         choice = bands_choice([] if bands is None else [bands.value])
-        rows, card = compare_published(given[0] if given else None, known, choice.output(), model, say_counts)
+        rows, card = compare_published(
+            given[0] if given else None, known, choice.output(), model, (backend or Backend.AUTO).value, say_counts
+        )
         report_published(rows, card, output, as_json=as_json)
         return
-    _refuse("work without --references", bands=bands, model=model)
+    _refuse("work without --references", bands=bands, model=model, backend=backend)
     if len(given) + (labels is not None) != 2 or not given:
         raise ShcError(
             "one file of predictions and one of labels are needed",

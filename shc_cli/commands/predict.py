@@ -13,10 +13,14 @@ import typer
 from shc.cli.console import Progress, results, say
 from shc.cli.options import (
     AllowHydrogenOption,
+    Backend,
+    BackendOption,
     ConfigOption,
     Device,
+    DeviceOption,
     EnergyWindowOption,
     MaxAtomsOption,
+    ModelOption,
     OutputOption,
     QuietOption,
     ShardOption,
@@ -26,7 +30,7 @@ from shc.cli.options import (
 from shc.cli.pictures import bands_choice
 from shc.cli.ranking import print_ranking
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
-from shc.cli.stored import featurize_into, predict_stored
+from shc.cli.stored import featurize_into
 from shc.featurize.band_image.listing import STAGE as PICTURE
 from shc.featurize.config import BANDS_NONE, FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
@@ -85,10 +89,9 @@ def predict(
     top: Annotated[
         int | None, typer.Option("--top", min=1, help="Only the N largest predictions, largest first.")
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option("--model", metavar="FOLDER", help="Trained model; the shipped one if not given.")
-    ] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where the networks run.")] = Device.AUTO,
+    model: ModelOption = None,
+    device: DeviceOption = Device.AUTO,
+    backend: BackendOption = Backend.AUTO,
     workers: WorkersOption = None,
     shard: ShardOption = None,
     store: Annotated[
@@ -133,7 +136,9 @@ def predict(
     with StopRequest() as stop:
         from shc.models.inference import load_predictor
 
-        predictor = load_predictor(model, device.value, tensor=tensor)
+        predictor = load_predictor(
+            model, device.value, backend=backend.value, tensor=tensor, tell=None if quiet else say, warn=say
+        )
         trained = predictor.ensemble.card.features
         settings = replace(trained, max_atoms=max_atoms, allow_hydrogen=allow_hydrogen)
         pictures = None
@@ -153,7 +158,7 @@ def predict(
                 max_atoms, allow_hydrogen=allow_hydrogen, bands=choice.computed, pictures=bool(choice.folders)
             )
             kept, inputs = featurize_into(store, list(sources or []), settings, choice, part, workers, quiet=quiet)
-            stream = predict_stored(predictor, kept, inputs, workers)
+            stream = predictor.iter_store(kept, inputs, workers=workers)
         else:
             paths = list(sources or [])
             if choice.folders:

@@ -23,7 +23,15 @@ WITHOUT_TORCH = [
     "shc.featurize.store_writer",
     "shc.featurize.types",
 ]
-WITH_TORCH = ["shc.models.training", "shc.models.inference", "shc.cli.commands.train", "shc.cli.commands.predict"]
+WITH_TORCH = [
+    "shc.models.doctor",
+    "shc.models.inference",
+    "shc.models.training",
+    "shc.cli.commands.doctor",
+    "shc.cli.commands.model",
+    "shc.cli.commands.predict",
+    "shc.cli.commands.train",
+]
 
 _HOOK = """
 import sys

@@ -33,7 +33,7 @@ _FEATURIZE = _KERNELS | {
     "spglib",
     "threadpoolctl",
 }
-_MODELS = _FEATURIZE | {"matminer", "safetensors", "sklearn", "torch", "torch_geometric", "torch_tensorrt"}
+_MODELS = _FEATURIZE | {"matminer", "openvino", "safetensors", "sklearn", "torch", "torch_geometric", "torch_tensorrt"}
 LAYERS = {
     "kernels": Layer("kernels", frozenset(), _KERNELS),
     "featurize": Layer("featurize", frozenset({"kernels"}), _FEATURIZE),

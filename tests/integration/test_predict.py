@@ -24,6 +24,7 @@ from shc.cli.main import app
 from shc.featurize.descriptors import descriptor_names
 from shc.featurize.electronic import engine
 from shc.featurize.prompt import PROMPT_FIELDS
+from shc.models.backends import openvino
 from shc.models.ensemble import save_ensemble
 from shc.models.inference import Predictor
 
@@ -81,6 +82,36 @@ def cifs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def featurize(cifs: Path, *more: str) -> None:
     assert CliRunner().invoke(app, ["featurize", str(cifs), *more]).exit_code == 0
+
+
+def test_a_back_end_is_chosen_and_told(cifs: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cifs.absolute()))
+    told = [line for line in run(cifs, "--model", model).stderr.splitlines() if "back end" in line]
+    assert len(told) == 1
+    assert told[0].startswith("back end eager, as torch runs the networks: no compiled back end ")
+    Path("run.yaml").write_text("predict: {backend: eager}\n", encoding="utf-8")
+    assert "back end eager, as torch runs the networks, as asked for\n" in (
+        run(cifs, "--model", model, "--config", "run.yaml").stderr
+    )
+    missing = run(cifs, "--model", model, "--device", "cpu", "--backend", "tensorrt")
+    assert (missing.exit_code, missing.stdout) == (6, "")
+    assert "TensorRT cannot run here: it is for GPUs" in missing.stderr
+
+
+def test_a_back_end_that_fails_is_one_line_even_if_all_shall_be_quiet(
+    cifs: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_given: object) -> None:
+        raise RuntimeError("no\nway")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cifs.absolute()))
+    compiler = openvino.COMPILER._replace(why_not=lambda _: None, identity=lambda _: {}, build=build)
+    monkeypatch.setattr(openvino, "COMPILER", compiler)
+    result = run(cifs, "--model", model, "--device", "cpu", "--backend", "openvino", "--quiet")
+    assert result.exit_code == 0
+    assert len(table(result.stdout)) == 6
+    [warning] = result.stderr.splitlines()
+    assert warning.startswith("OpenVINO, for processors cannot be used, so the networks run without a compiler: no")
 
 
 def test_a_folder_becomes_csv_on_stdout(cifs: Path, model: Path) -> None:

@@ -16,7 +16,9 @@ from shc.models.card import SplitInfo
 from shc.models.prediction import Predicted, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    Tell = Callable[[str], None]
 
 LABELS = "material_id,formula,space_group,shc_max_abs\na,Pt4,225,2000\nb,W,229,800\n"
 
@@ -39,6 +41,7 @@ class StubPredictor:
         )
         self.ensemble = SimpleNamespace(card=self.card)
         self.bands: list[bool] = []
+        self.backend = ""
 
     def iter_sources(self, paths: Sequence[str], *, bands: object, workers: int) -> Iterator[Predicted]:
         assert workers == 1
@@ -74,7 +77,15 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubPredictor:
         (crystals / f"{name}.cif").touch()
     Path("values/reference_values.csv").write_text("\n".join((header, *rows)) + "\n")
     predictor = StubPredictor()
-    monkeypatch.setattr(inference, "load_predictor", lambda _folder: predictor)
+
+    def load(_folder: Path | None, *, backend: str, tell: Tell, warn: Tell) -> StubPredictor:
+        predictor.backend = backend
+        tell(f"back end {backend}")
+        if backend == "openvino":
+            warn("openvino cannot be used")
+        return predictor
+
+    monkeypatch.setattr(inference, "load_predictor", load)
     return predictor
 
 
@@ -83,6 +94,7 @@ def test_published_values_stand_beside_predictions() -> None:
     result = run("values", "--labels", "labels.csv", "-o", "found.csv")
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
+        "back end auto",
         "all 2 labelled crystals are taken as trained on; --splits and --split say which are",
         "error: values/reference_cifs/Au.cif: no atoms",
         "hint: give atoms",
@@ -119,6 +131,16 @@ def test_without_labels_it_is_not_known_what_was_trained_on(stub: StubPredictor)
     assert run("values").stdout.splitlines()[-1].endswith(": --labels FILE tells them apart")
     stub.card.split = SplitInfo("cv", 2, 3, 1)
     assert run("values").stdout.splitlines()[-1].endswith("--splits FILE --split cv --fold 2 tells them apart")
+
+
+def test_a_back_end_may_be_named(stub: StubPredictor) -> None:
+    assert "back end openvino\nopenvino cannot be used\n" in run("values", "--backend", "openvino").stderr
+    assert stub.backend == "openvino"
+    quiet = run("values", "--backend", "openvino", "--quiet").stderr
+    assert quiet.startswith("openvino cannot be used\n"), "what was asked for and is not done is always said"
+    refused = CliRunner().invoke(app, ["evaluate", "a.csv", "b.csv", "--backend", "eager"])
+    assert refused.exit_code == 2
+    assert "--backend does not work without --references" in refused.stderr
 
 
 def test_a_split_that_the_model_was_not_trained_with_is_refused(stub: StubPredictor) -> None:

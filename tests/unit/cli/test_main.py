@@ -111,17 +111,32 @@ def test_a_typing_error_in_a_verb_gets_a_proposal() -> None:
     assert "featurize" in result.stderr
 
 
-@pytest.mark.parametrize("verb", main.VERBS)
-def test_every_verb_has_help_and_a_config_option(verb: str) -> None:
-    result = CliRunner().invoke(main.app, [verb, "--help"])
+def all_verbs(*, groups: bool) -> list[tuple[str, ...]]:
+    """Every verb as it is typed, with the verbs of verbs."""
+    found: list[tuple[str, ...]] = []
+    for verb in main.VERBS:
+        inner: dict[str, object] = getattr(main.load_command(verb), "commands", {})
+        found += [(verb,)] if groups or not inner else []
+        found += [(verb, name) for name in inner]
+    return found
+
+
+def test_a_verb_may_have_verbs_of_its_own() -> None:
+    assert {("model", "compile"), ("model", "list"), ("predict",)} <= set(all_verbs(groups=False))
+    assert ("model",) not in all_verbs(groups=False)
+
+
+@pytest.mark.parametrize("verb", all_verbs(groups=False), ids=" ".join)
+def test_every_verb_has_help_and_a_config_option(verb: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main.app, [*verb, "--help"])
     assert result.exit_code == 0
     assert "--config" in result.stdout
     assert "\n  " in result.stdout.split("Options:")[0], "a verb says what it does"
 
 
-@pytest.mark.parametrize("verb", [None, *main.VERBS])
-def test_version(verb: str | None) -> None:
-    result = CliRunner().invoke(main.app, [*filter(None, [verb]), "--version"])
+@pytest.mark.parametrize("verb", [(), *all_verbs(groups=True)], ids=" ".join)
+def test_version(verb: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main.app, [*verb, "--version"])
     assert (result.exit_code, result.stdout) == (0, f"shc {version()}\n")
 
 

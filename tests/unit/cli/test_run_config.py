@@ -43,6 +43,20 @@ def wash(*, config: ConfigOption = None, minutes: float = 1.5) -> None:
     typer.echo(f"{minutes} {config is not None}")
 
 
+inner = typer.Typer(rich_markup_mode=None)
+app.add_typer(inner, name="tools")
+
+
+@inner.command()
+def sharpen(*, config: ConfigOption = None, angle: int = 30) -> None:
+    typer.echo(f"{angle} {config is not None}")
+
+
+@inner.command()
+def clean() -> None:
+    typer.echo("clean")
+
+
 def run(*args: str | Path) -> Result:
     return CliRunner().invoke(app, [str(arg) for arg in args])
 
@@ -51,6 +65,23 @@ def config_file(folder: Path, text: str) -> Path:
     path = folder / "run.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_verbs_of_a_verb_have_sections_in_its_section(tmp_path: Path) -> None:
+    path = config_file(tmp_path, "about: {shc: '1'}\npaint: {things: [a]}\ntools: {sharpen: {angle: 20}}\n")
+    assert run("tools", "sharpen", "--config", path).stdout == "20 True\n"
+    assert run("tools", "sharpen", "--config", path, "--angle", "5").stdout == "5 True\n"
+    assert run("paint", "--config", path).stdout == "['a'] red 1 False True\n"
+    for text, wrong in (
+        ("tools: {shrpen: {angle: 20}}\n", "'shrpen' (there are: clean, sharpen)"),
+        ("tools: {about: {angle: 20}}\n", "'about' (there are: clean, sharpen)"),
+        ("sharpen: {angle: 20}\n", "'sharpen' (there are: paint, tools, wash)"),
+        ("tools: {sharpen: 20}\n", "section 'sharpen' must map options to values"),
+        ("tools: 20\n", "section 'tools' must map options to values"),
+    ):
+        result = run("tools", "sharpen", "--config", config_file(tmp_path, text))
+        assert result.exit_code == 2
+        assert wrong in " ".join(result.stderr.split())
 
 
 def test_a_section_gives_the_defaults_of_its_verb_only(tmp_path: Path) -> None:

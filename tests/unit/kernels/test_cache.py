@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shc.kernels.cache import prepare_cache
+from shc.kernels.cache import cache_folder, prepare_cache
 
 
 @pytest.fixture
@@ -32,6 +32,14 @@ def test_users_own_choice_is_kept(blocked: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/somewhere")
     assert prepare_cache(blocked) is None
     assert os.environ["NUMBA_CACHE_DIR"] == "/somewhere"
+
+
+def test_it_is_known_where_kernels_are_kept(blocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_folder()[0].name == "__pycache__"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(blocked / "kernels"))
+    assert cache_folder() == (blocked / "kernels", False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert cache_folder() == (tmp_path, True)
 
 
 def test_falls_back_to_the_users_cache_per_version(blocked: Path, tmp_path: Path) -> None:

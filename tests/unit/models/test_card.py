@@ -39,6 +39,11 @@ def test_the_schema_is_a_valid_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(card_schema())
 
 
+def test_what_networks_read_is_told() -> None:
+    assert CARD.reads == ("structure",)
+    assert TINY["tiny_card"](7, 9, model=TINY["FUSED"]).reads == ("structure", "curves", "picture")
+
+
 def test_a_card_survives_writing_and_reading(tmp_path: Path) -> None:
     write_card(tmp_path / "card.json", CARD)
     assert read_card(tmp_path / "card.json") == CARD

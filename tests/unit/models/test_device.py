@@ -7,7 +7,7 @@ import torch
 
 from shc.featurize.errors import ExitCode, ShcError
 from shc.models import device
-from shc.models.device import choose_device, mixed_precision
+from shc.models.device import choose_device, devices, mixed_precision
 
 CPU = torch.device("cpu")
 
@@ -17,6 +17,13 @@ def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ShcError, match="no device 'tpu'") as caught:
         choose_device("tpu")
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_there_is_always_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices() == [CPU]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices() == [CPU, torch.device("cuda")]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from shc.featurize.config import FeaturizeConfig
 from shc.featurize.errors import ShcError
 from shc.featurize.store import FeatureBatch, FeatureHeader
 from shc.models.data import CrystalArrays, CrystalBatch
-from shc.models.ensemble import load_ensemble, newest_pretrained, save_ensemble
+from shc.models.ensemble import load_ensemble, newest_pretrained, pretrained_folders, save_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +177,7 @@ def test_the_newest_shipped_model_has_the_highest_number(tmp_path: Path) -> None
         if name != "v11":  # still without a card
             (tmp_path / name / "card.json").touch()
     assert newest_pretrained(tmp_path).name == "v10"
+    assert [folder.name for folder in pretrained_folders(tmp_path)] == ["v2", "v9", "v10"]
 
 
 def test_features_that_fit_are_accepted() -> None:

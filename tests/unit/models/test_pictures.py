@@ -70,6 +70,9 @@ def test_tokens_come_in_the_order_of_the_pictures(encoder: PictureEncoder, monke
     monkeypatch.setattr(pictures_module, "ENCODED_AT_ONCE", 2)
     # Units for bfloat16 round otherwise in batches of other sizes.
     torch.testing.assert_close(encode_pictures(FastEncoder(encoder, CPU), some), whole, atol=0.03, rtol=0.0)
+    precise = encode_pictures(FastEncoder(encoder, CPU, bfloat16=False), some)
+    images = torch.from_numpy(np.stack([ink(picture) for picture in some]))[:, None]
+    torch.testing.assert_close(precise, encoder(images).half(), atol=2e-3, rtol=0.0)
     assert encode_pictures(FastEncoder(encoder, CPU), []).shape == (0, *encoder.token_shape)
 
 
