@@ -41,14 +41,20 @@ def mixed_precision(device: torch.device) -> torch.autocast:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device has units for bfloat16; without them it would be slower than float32."""
-    return _cpu_has_bfloat16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
+    on_cpu = not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
+    return on_cpu if device.type == "cpu" else torch.cuda.is_bf16_supported()
+
+
+def instruction_sets() -> str:
+    """The vector instructions that programs compiled for this processor may use."""
+    vectors = ("amx", "asimd", "avx", "bmi", "fma", "sve")
+    return " ".join(sorted(flag for flag in _cpu_flags() if flag.startswith(vectors)))
 
 
 @cache
-def _cpu_has_bfloat16() -> bool:
-    """Whether the processor names instructions for bfloat16."""
+def _cpu_flags() -> frozenset[str]:
+    """What the processor says that it can do; empty where it is not known."""
     try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+        return frozenset(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:
-        return False
-    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
+        return frozenset()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import torch
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from shc.models.encoders.picture import SIDE, folded
-from shc.models.members import Members, arguments
+from shc.models.members import Members, Said, arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shc.models.data import CrystalBatch
     from shc.models.encoders.picture import PictureEncoder
     from shc.models.ensemble import Ensemble
@@ -23,6 +26,44 @@ MAX_BONDS: Final = 256
 """Bonds of a node at most."""
 
 
+class PlainMembers(nn.Module):
+    """The members of an ensemble as compilers take them.
+
+    They give a plain tuple, since programs that give anything else cannot be saved, and no tensor of no components,
+    since compilers lose its shape.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        super().__init__()
+        self.members = Members(ensemble.members)
+        self._n_given = len(Said._fields) if ensemble.card.model.n_tensor else len(Said._fields) - 1
+        self.eval()
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """Predict from ``arguments(batch)``; see ``said_of``."""
+        return tuple(self.members(*given))[: self._n_given]
+
+
+def said_of(outputs: Sequence[Tensor]) -> Said:
+    """What the outputs of ``PlainMembers`` say."""
+    if len(outputs) == len(Said._fields):
+        return Said(*outputs)
+    probability, p_finite, embedding = outputs
+    return Said(probability, p_finite, embedding, embedding[:, :0])
+
+
+class _PlainEncoder(nn.Module):
+    """The encoder of pictures made ready for inference; it gives a tuple like all programs."""
+
+    def __init__(self, encoder: PictureEncoder) -> None:
+        super().__init__()
+        self.encoder = folded(encoder)
+        self.eval()
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor]:
+        return (self.encoder(pictures),)
+
+
 def export_members(ensemble: Ensemble, batch: CrystalBatch) -> ExportedProgram:
     """Export the members with dynamic numbers of crystals, nodes and bonds.
 
@@ -32,7 +73,8 @@ def export_members(ensemble: Ensemble, batch: CrystalBatch) -> ExportedProgram:
             program reads bands.
 
     Returns:
-        A program that takes ``arguments(batch)`` of any batch of two or more of each and gives the fields of ``Said``.
+        A program that takes ``arguments(batch)`` of any batch of two or more of each and gives the
+        outputs of ``PlainMembers``.
     """
     crystals, nodes = Dim("crystals", min=2, max=MAX_CRYSTALS), Dim("nodes", min=2, max=MAX_NODES)
     bonds = Dim("bonds", min=2, max=MAX_BONDS)
@@ -40,7 +82,7 @@ def export_members(ensemble: Ensemble, batch: CrystalBatch) -> ExportedProgram:
     shapes = [{0: crystals, 1: nodes}] * 2 + [per_bond] * 3
     given = arguments(batch)
     shapes += [{0: crystals}] * (len(given) - len(shapes))
-    return export(Members(ensemble.members).eval(), given, dynamic_shapes=tuple(shapes))
+    return export(PlainMembers(ensemble), given, dynamic_shapes=(tuple(shapes),))
 
 
 def export_encoder(encoder: PictureEncoder, device: torch.device) -> ExportedProgram:
@@ -51,7 +93,7 @@ def export_encoder(encoder: PictureEncoder, device: torch.device) -> ExportedPro
         device: Where the program runs.
 
     Returns:
-        A program that takes ``[n, 1, 224, 224]``, n of two or more, and gives tokens.
+        A program that takes ``[n, 1, 224, 224]``, n of two or more, and gives a tuple of the tokens.
     """
     pictures = torch.zeros(2, 1, SIDE, SIDE, device=device)
-    return export(folded(encoder).eval(), (pictures,), dynamic_shapes=({0: Dim("pictures", min=2, max=MAX_CRYSTALS)},))
+    return export(_PlainEncoder(encoder), (pictures,), dynamic_shapes=({0: Dim("pictures", min=2, max=MAX_CRYSTALS)},))

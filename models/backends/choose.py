@@ -83,8 +83,8 @@ def choose_backend(
     """The back end behind a name.
 
     ``auto`` takes the fastest one that was built for this model and this machine, and none otherwise. A compiled back
-    end that is asked for by name is built if it has to be; if that fails, or what it says does not agree with the
-    networks, ``eager`` takes its place.
+    end that is asked for by name is built if it has to be: if there is none, or its files are damaged. ``eager`` takes
+    the place of one that cannot be built or loaded, or does not say what the networks say.
 
     Args:
         name: One of ``NAMES``.
@@ -106,9 +106,7 @@ def choose_backend(
             build(compiler, ensemble, device)
         return Chosen(_load(compiler, ensemble, device), "as asked for")
     except Exception as error:  # noqa: BLE001  compilers raise anything
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        warning = f"{compiler.title} cannot be used, so the networks run without a compiler: {text}"
-        return Chosen(Eager(ensemble, device), f"in the place of {name}", warning)
+        return _instead(compiler, error, ensemble, device)
 
 
 def build(compiler: Compiler, ensemble: Ensemble, device: torch.device, examples: Path = EXAMPLES) -> Agreement:
@@ -160,13 +158,22 @@ def _load(compiler: Compiler, ensemble: Ensemble, device: torch.device) -> Backe
     return compiler.load(ensemble, device, compiled_folder(compiler, ensemble, device))
 
 
+def _instead(compiler: Compiler, error: Exception, ensemble: Ensemble, device: torch.device) -> Chosen:
+    """The networks without a compiler, where one has failed."""
+    text = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    warning = f"{compiler.title} cannot be used, so the networks run without a compiler: {text}"
+    return Chosen(Eager(ensemble, device), f"in the place of {compiler.name}", warning)
+
+
 def _best(ensemble: Ensemble, device: torch.device) -> Chosen:
     usable = [found for name in COMPILED[device.type] if (found := compiler_of(name)).why_not(device) is None]
     for compiler in usable:
         if is_built(compiled_folder(compiler, ensemble, device)):
-            why = f"{compiler.title}, built for this model before"
-            return Chosen(_load(compiler, ensemble, device), why)
-    why = "as torch runs the networks: no compiled back end was built"
+            try:
+                return Chosen(_load(compiler, ensemble, device), f"{compiler.title}, built for this model before")
+            except Exception as error:  # noqa: BLE001  loaders raise anything
+                return _instead(compiler, error, ensemble, device)
+    why = "as torch runs the networks: no compiled back end stands ready"
     if usable:
         why += f"; `shc model compile` builds {usable[0].name}"
     return Chosen(Eager(ensemble, device), why)

@@ -8,8 +8,8 @@ import torch
 
 from shc.models.backends.shapes import first, padded, without_bands
 from shc.models.batching import BOND_BUCKETS, NODE_BUCKETS, bucket
-from shc.models.members import Said, arguments
-from shc.models.programs import export_encoder, export_members
+from shc.models.members import Members, arguments
+from shc.models.programs import export_encoder, export_members, said_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from shc.models.data import CrystalBatch
     from shc.models.ensemble import Ensemble
+    from shc.models.members import Said
     from shc.models.pictures import Encode
 
     Run = Callable[..., Sequence[Tensor]]
@@ -59,7 +60,9 @@ def build_programs(
 
 
 class ExportedBackend:
-    """Runs compiled programs, each of which is loaded when it is first needed.
+    """Runs compiled programs; that of the structure is loaded at once, the others when they are first needed.
+
+    A crystal larger than programs are made for is predicted by the networks themselves.
 
     Args:
         name: Name of the back end.
@@ -72,7 +75,9 @@ class ExportedBackend:
     def __init__(self, name: str, ensemble: Ensemble, device: torch.device, folder: Path, load: Load) -> None:
         self.name = name
         self._device, self._folder, self._load = device, folder, load
-        self._programs: dict[str, Run] = {}
+        self._members = Members(ensemble.to(device).members)
+        # What this machine cannot load shows here.
+        self._programs: dict[str, Run] = {_STRUCTURE: load(folder / _STRUCTURE)}
         self.encode: Encode | None = None
         if ensemble.picture is not None:
             self.encode = _Encoder(self, ensemble.picture.token_shape)
@@ -86,11 +91,14 @@ class ExportedBackend:
     @torch.inference_mode()
     def say(self, batch: CrystalBatch) -> Said:
         """Predict a batch, padded to one of a few shapes."""
-        n_crystals, n_nodes, n_bonds = batch.neighbours.shape
-        shape = (bucket(n_crystals, COUNT_BUCKETS), bucket(n_nodes, NODE_BUCKETS), bucket(n_bonds, BOND_BUCKETS))
+        sizes = tuple(zip(batch.neighbours.shape, (COUNT_BUCKETS, NODE_BUCKETS, BOND_BUCKETS), strict=True))
+        if any(size > buckets[-1] for size, buckets in sizes):
+            beyond: Said = self._members(*arguments(batch.to(self._device)))
+            return beyond
+        n_crystals, n_nodes, n_bonds = (bucket(size, buckets) for size, buckets in sizes)
         program = _STRUCTURE if batch.bands is None else _BANDS
-        said = self.run(program, *arguments(padded(batch, *shape).to(self._device)))
-        return first(Said(*said), n_crystals)
+        said = self.run(program, *arguments(padded(batch, n_crystals, n_nodes, n_bonds).to(self._device)))
+        return first(said_of(said), len(batch.atoms))
 
     @torch.inference_mode()
     def tokens(self, images: Tensor) -> Tensor:

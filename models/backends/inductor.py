@@ -13,6 +13,7 @@ import torch
 
 from shc.models.backends.base import Compiler
 from shc.models.backends.exported import ExportedBackend, build_programs
+from shc.models.device import instruction_sets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,10 @@ def _why_not(device: torch.device) -> str | None:
 
 
 def _identity(device: torch.device) -> dict[str, str]:
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return {"torch": torch.__version__, "device": where}
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else instruction_sets(),
+    }
 
 
 def _build(ensemble: Ensemble, batch: CrystalBatch, device: torch.device, folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from shc.models.backends.base import Compiler
 from shc.models.backends.shapes import first, padded, without_bands
+from shc.models.backends.store import ABOUT
 from shc.models.device import has_bfloat16
 from shc.models.encoders.picture import SIDE, folded
-from shc.models.members import Members, Said, arguments
+from shc.models.members import arguments
+from shc.models.programs import PlainMembers, said_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from shc.models.data import CrystalBatch
     from shc.models.ensemble import Ensemble
+    from shc.models.members import Said
     from shc.models.pictures import Encode
 
 NAME: Final = "openvino"
@@ -60,7 +64,7 @@ def _openvino() -> Any:  # noqa: ANN401  an untyped package
 
 
 def _build(ensemble: Ensemble, batch: CrystalBatch, _device: torch.device, folder: Path) -> None:
-    members = Members(ensemble.members).eval()
+    members = PlainMembers(ensemble)
     alone = without_bands(batch)
     _convert(members, arguments(alone), folder / _STRUCTURE)
     if batch.bands is not None:
@@ -90,24 +94,28 @@ def _convert(module: nn.Module, example: tuple[Tensor, ...], path: Path) -> None
 
 
 class _Network:
-    """A network that is read and compiled for this processor when it is first called."""
+    """A network, read and compiled for this processor when it is first needed.
+
+    Args:
+        path: The network.
+        precision: ``f32`` or ``bf16``.
+    """
 
     def __init__(self, path: Path, precision: str) -> None:
-        self._path, self._precision = path, precision
-        self._compiled: Any = None
+        self._path = path
+        self._settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        if (path.parent / ABOUT).is_file():
+            # OpenVINO knows networks by their path: nothing kept of a temporary folder would be found again.
+            self._settings["CACHE_DIR"] = str(path.parent / _CACHE)
+
+    @cached_property
+    def compiled(self) -> Any:  # noqa: ANN401  an untyped package
+        """What runs."""
+        return _openvino().Core().compile_model(self._path, "CPU", self._settings)
 
     def __call__(self, *given: Tensor) -> list[Tensor]:
-        if self._compiled is None:
-            core = _openvino().Core()
-            settings = {
-                "INFERENCE_PRECISION_HINT": self._precision,
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "CACHE_DIR": str(self._path.parent / _CACHE),
-            }
-            self._compiled = core.compile_model(self._path, "CPU", settings)
-        # The result is overwritten by the next call.
-        said = self._compiled([tensor.numpy() for tensor in given])
-        return [torch.from_numpy(said[place].copy()) for place in range(len(said))]
+        said = self.compiled([tensor.numpy() for tensor in given])
+        return [torch.from_numpy(said[place]) for place in range(len(said))]
 
 
 class _Encoder:
@@ -122,7 +130,7 @@ class _OpenVino:
     name = NAME
 
     def __init__(self, ensemble: Ensemble, folder: Path) -> None:
-        self._structure = _Network(folder / _STRUCTURE, "f32")
+        self.structure = _Network(folder / _STRUCTURE, "f32")
         self._bands = _Network(folder / _BANDS, "f32")
         self.encode: Encode | None = None
         if ensemble.picture is not None:
@@ -130,13 +138,15 @@ class _OpenVino:
             self.encode = _Encoder(network, ensemble.picture.token_shape)
 
     def say(self, batch: CrystalBatch) -> Said:
-        network = self._structure if batch.bands is None else self._bands
+        network = self.structure if batch.bands is None else self._bands
         n_crystals = len(batch.atoms)
-        return first(Said(*network(*arguments(padded(batch, 2, 2, 2)))), n_crystals)
+        return first(said_of(network(*arguments(padded(batch, 2, 2, 2)))), n_crystals)
 
 
 def _load(ensemble: Ensemble, _device: torch.device, folder: Path) -> _OpenVino:
-    return _OpenVino(ensemble, folder)
+    backend = _OpenVino(ensemble, folder)
+    _ = backend.structure.compiled  # an installation that is broken shows here
+    return backend
 
 
 COMPILER: Final = Compiler(NAME, "OpenVINO, for processors", _why_not, _identity, _build, _load)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "1"
 """Raised when what is built changes."""
 ABOUT: Final = "about.json"
-"""Written last: what was built, and how well it agrees."""
+"""Written last: what was built, how well it agrees, and the hashes of all other files."""
 _FOLDER: Final = "compiled"
 
 
@@ -89,15 +89,19 @@ def compiled_folder(compiler: Compiler, ensemble: Ensemble, device: torch.device
 
 
 def is_built(folder: Path) -> bool:
-    """Whether a folder holds a back end that is complete."""
-    return (folder / ABOUT).is_file()
+    """Whether a folder holds a back end that is complete, every file as it was written."""
+    try:
+        files: dict[str, str] = json.loads((folder / ABOUT).read_bytes())["files"]
+        return all(_digest(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def build_into(folder: Path, build: Callable[[Path], dict[str, object]]) -> None:
     """Build under a temporary name and rename, so that no other process sees a part.
 
     Args:
-        folder: The folder to appear; one that is there is replaced.
+        folder: The folder to appear; one that is complete is left as it is, since other processes may use it.
         build: Fills a folder and says what is to be noted of it.
 
     Raises:
@@ -106,14 +110,26 @@ def build_into(folder: Path, build: Callable[[Path], dict[str, object]]) -> None
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        about = build(temporary) | {"built": datetime.now(UTC).isoformat(timespec="seconds")}
+        about = build(temporary)
+        about |= {"files": _digests(temporary), "built": datetime.now(UTC).isoformat(timespec="seconds")}
         write_whole(temporary / ABOUT, f"{json.dumps(about, indent=2)}\n".encode())
         temporary.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
         try:
             temporary.rename(folder)
         except OSError:
-            if not is_built(folder):  # else another process was faster
-                raise
+            if not is_built(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Hash of every file of a folder, by its path within."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

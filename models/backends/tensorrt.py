@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
@@ -72,10 +72,13 @@ def settings(folder: Path) -> dict[str, Any]:
     }
 
 
-class Span(tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]):
-    """Least, usual and largest shape of an argument."""
+class Span(NamedTuple):
+    """Shapes that an engine takes of one argument."""
 
-    __slots__ = ()
+    least: tuple[int, ...]
+    usual: tuple[int, ...]
+    """For which it is tuned."""
+    most: tuple[int, ...]
 
 
 def spans(example: Sequence[Tensor]) -> list[Span]:
@@ -93,8 +96,7 @@ def spans(example: Sequence[Tensor]) -> list[Span]:
 
     def span(place: int, tensor: Tensor) -> Span:
         n_free = min(tensor.ndim, 3) if of_crystals and place < 5 else 1
-        shapes = ((*(size[which] for size in sizes[:n_free]), *tensor.shape[n_free:]) for which in range(len(sizes)))
-        return Span(shapes)
+        return Span(*((*free, *tensor.shape[n_free:]) for free in zip(*sizes[:n_free], strict=True)))
 
     return [span(place, tensor) for place, tensor in enumerate(example)]
 

@@ -45,10 +45,11 @@ def test_matrix_products_are_short_where_the_processor_has_units_for_it(
         return flags
 
     monkeypatch.setattr(Path, "read_text", read_text)
-    device._cpu_has_bfloat16.cache_clear()
+    device._cpu_flags.cache_clear()
     try:
         with mixed_precision(CPU):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+        assert set(device.instruction_sets().split()) == set((flags or "").split()) - {"flags", ":", "fpu", "sse"}
     finally:
-        device._cpu_has_bfloat16.cache_clear()
+        device._cpu_flags.cache_clear()
     assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
