@@ -439,29 +439,46 @@ def speed(options: argparse.Namespace) -> None:
         print(f"{name:22} {middle:7.2f} ms ({spread}), {middle / base:.2f} of ours")
 
 
+def draw(options: argparse.Namespace) -> None:
+    """Draw crystals in random styles as PNG of 1000 x 800 pixels, named like the crystals."""
+    file = FeatureFile.open(options.features)
+    options.output.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(options.seed)
+    for name, record in zip(file.material_ids[: options.n], file.bands(slice(options.n)), strict=True):
+        if record is not None and record.energy.shape[1] and record.scalar_energy.shape[1]:
+            _save(record, rng, options.output / f"{name}.png")
+
+
 def _save_case(file: FeatureFile, rng: np.random.Generator, path: Path) -> tuple[Path, EnergyWindow]:
-    """A picture in a random style, but of a fixed size, and what its axis shows."""
+    """A picture of a random crystal, and what its axis shows."""
+    return path, _save(random_record(file, rng), rng, path)
+
+
+def _save(record: ElectronicRecord, rng: np.random.Generator, path: Path) -> EnergyWindow:
+    """Draw bands in a random style, but of a fixed size; tells what the axis shows."""
     style = random_style(rng)
     layout = replace(style.layout, width=SIDE[0] / 100.0, height=SIDE[1] / 100.0, dpi=100)
     output = replace(style.output, jpeg=0, scale=1.0, transparent=False)
-    drawn = draw_styled(random_record(file, rng), replace(style, layout=layout, output=output))
+    drawn = draw_styled(record, replace(style, layout=layout, output=output))
     path.write_bytes(drawn.data)
-    return path, true_window(drawn)
+    return true_window(drawn)
 
 
 def main() -> None:
-    """Run one of the three measurements."""
+    """Run one of the three measurements, or draw pictures for others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
-    for verb, what in (("roundtrip", roundtrip), ("figures", figures), ("speed", speed)):
+    for verb, what in (("roundtrip", roundtrip), ("figures", figures), ("speed", speed), ("draw", draw)):
         one = verbs.add_parser(verb, help=(what.__doc__ or "").strip())
         one.set_defaults(run=what)
         one.add_argument("--seed", type=int, default=0)
         if verb != "figures":
             one.add_argument("--features", type=Path, required=True, help="feature file with bands")
-        if verb != "speed":
+        if verb not in {"speed", "draw"}:
             one.add_argument("--sheet", type=Path, help="save a contact sheet here")
     verbs.choices["roundtrip"].add_argument("--n", type=int, default=500, help="pictures")
+    verbs.choices["draw"].add_argument("--n", type=int, default=100, help="crystals, the first of the file")
+    verbs.choices["draw"].add_argument("--output", type=Path, required=True, help="folder to write to")
     verbs.choices["figures"].add_argument("--figures", type=Path, help="folder of the figures")
     verbs.choices["speed"].add_argument("--rounds", type=int, default=2, help="times that every way sees all pictures")
     verbs.choices["speed"].add_argument("--pictures", type=int, default=40)
