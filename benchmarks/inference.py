@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from shc.featurize.store import FeatureBatch, FeatureFile
+from shc.models import device as device_module
 from shc.models.backends.agreement import agreement
 from shc.models.backends.choose import choose_backend
 from shc.models.bands_input import bands_of
@@ -134,7 +135,10 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10**9, help="crystals at most")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--float32", action="store_true", help="as on a processor without units for bfloat16")
     options = parser.parse_args()
+    if options.float32:
+        device_module._cpu_flags = frozenset  # type: ignore[assignment]  # noqa: SLF001
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     ensemble = load_ensemble(options.model, device)
