@@ -286,7 +286,7 @@ class FeatureFile:
             with h5py.File(path, "r", locking=False) as file:
                 header = FeatureHeader.from_attributes(dict(file.attrs), str(path))
                 columns = {column.name: _map_column(path, file, column) for column in header.columns}
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             kind = "is damaged or truncated" if h5py.is_hdf5(path) else "is no HDF5 file"
             raise bad_file(f"{path} {kind}", _REWRITE) from error
         except KeyError as error:

@@ -91,6 +91,8 @@ class FeatureWriter:
                 self._note(columns)
                 self._changed = True
         except BaseException:
+            if self._journal.header is None:
+                self._journal.remove()
             self._journal.close()
             raise
 

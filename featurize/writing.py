@@ -24,6 +24,16 @@ def cannot_write(path: Path | str, error: OSError) -> ShcError:
     return ShcError(f"{path}: {error.strerror or error}", "check permissions and free space", ExitCode.USAGE)
 
 
+def followed(path: Path) -> Path:
+    """What a path points to if it is a link, else the path itself."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def is_special(path: Path) -> bool:
+    """Whether something has that name that must not be replaced by a file: a device, a pipe, a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Name the file or folder that the context writes if the operating system refuses.
@@ -53,7 +63,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """Put a file in place when the context that writes it ends well; leave nothing otherwise.
 
-    Several processes may write the same file at a time: the last one wins.
+    Several processes may write the same file at a time: the last one wins. A link stays; what it points to is replaced.
 
     Args:
         path: File to write, or to replace.
@@ -62,8 +72,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         Where to write.
 
     Raises:
-        ShcError: The operating system refuses (``USAGE``).
+        ShcError: The operating system refuses, or a device, a pipe or a folder has that name (``USAGE``).
     """
+    path = followed(path)
+    if is_special(path) or path.is_dir():
+        raise ShcError(f"{path} is no ordinary file", "choose another name", ExitCode.USAGE)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     with writing(path):
         try:

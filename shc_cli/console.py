@@ -9,7 +9,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from shc.featurize.writing import PLACE_ERRORS, cannot_write, writing
+from shc.featurize.writing import PLACE_ERRORS, cannot_write, followed, is_special, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,8 @@ def print_json(record: dict[str, Any]) -> None:
 def results(path: Path | None) -> Iterator[TextIO]:
     """Open where results go: stdout, or a file that appears under its name only when it is complete.
 
+    Devices and pipes are written to as they are; a link stays, and what it points to is replaced.
+
     Args:
         path: File to write; None means stdout.
 
@@ -76,6 +78,11 @@ def results(path: Path | None) -> Iterator[TextIO]:
     """
     if path is None:
         yield sys.stdout
+        return
+    path = followed(path)
+    if is_special(path):
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
         return
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,8 @@ class FeatureRun:
     """Whether an existing feature file is replaced."""
     quiet: bool
     """Whether nothing but errors is shown."""
+    again: str = "--overwrite tries again"
+    """What a user is told about bands that failed."""
 
     def file(self, path: Path) -> Path:
         """The name of a file that this part of the inputs writes."""
@@ -92,8 +94,26 @@ class FeatureRun:
                 on_progress=count,
             )
         if not self.quiet:
-            _report(summary, pictures)
+            self._report(summary, pictures)
         return summary
+
+    def _report(self, summary: FeaturizeSummary, pictures: RunPictures) -> None:
+        skipped = f", {summary.n_skipped} done before and unchanged" if summary.n_skipped else ""
+        say(f"{counted(summary.n_done, 'crystal')} written to {summary.output} in {summary.seconds:.1f} s{skipped}")
+        if summary.n_failed:
+            say(f"{counted(summary.n_failed, 'input')} failed: see {summary.failures}")
+        if summary.n_dropped:
+            gone = counted(summary.n_dropped, "crystal")
+            say(f"{gone} taken out of {summary.output}: the input has changed and cannot be used any more")
+        if summary.n_without_bands:
+            have = "crystal has" if summary.n_without_bands == 1 else "crystals have"
+            say(f"{summary.n_without_bands} {have} no bands: see {summary.failures}; {self.again}")
+        for line in pictures.report():
+            say(line)
+        if summary.n_pictures + summary.n_bad_pictures + summary.n_unmatched:
+            bad = f", {summary.n_bad_pictures} cannot be used" if summary.n_bad_pictures else ""
+            see = f": see {summary.failures}" if summary.n_bad_pictures + summary.n_unmatched else ""
+            say(f"{counted(summary.n_pictures, 'picture')} stored{bad}{see}")
 
     def finish(self, ctx: typer.Context, summary: FeaturizeSummary, *, strict: bool) -> None:
         """Note the options of a run beside its feature file and leave with its exit code.
@@ -122,22 +142,3 @@ class FeatureRun:
 def shard_of(text: str | None) -> Shard | None:
     """The value of ``--shard``; None means all inputs."""
     return None if text is None else parse_shard(text, os.environ)
-
-
-def _report(summary: FeaturizeSummary, pictures: RunPictures) -> None:
-    skipped = f", {summary.n_skipped} done before and unchanged" if summary.n_skipped else ""
-    say(f"{counted(summary.n_done, 'crystal')} written to {summary.output} in {summary.seconds:.1f} s{skipped}")
-    if summary.n_failed:
-        say(f"{counted(summary.n_failed, 'input')} failed: see {summary.failures}")
-    if summary.n_dropped:
-        gone = counted(summary.n_dropped, "crystal")
-        say(f"{gone} taken out of {summary.output}: the input has changed and cannot be used any more")
-    if summary.n_without_bands:
-        have = "crystal has" if summary.n_without_bands == 1 else "crystals have"
-        say(f"{summary.n_without_bands} {have} no bands: see {summary.failures}; --overwrite tries again")
-    for line in pictures.report():
-        say(line)
-    if summary.n_pictures + summary.n_bad_pictures + summary.n_unmatched:
-        bad = f", {summary.n_bad_pictures} cannot be used" if summary.n_bad_pictures else ""
-        see = f": see {summary.failures}" if summary.n_bad_pictures + summary.n_unmatched else ""
-        say(f"{counted(summary.n_pictures, 'picture')} stored{bad}{see}")

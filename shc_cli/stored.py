@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shc.cli.featurizing import FeatureRun
 from shc.cli.shards import Shard, inputs_of_shard
+from shc.featurize.errors import ExitCode, ShcError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +15,22 @@ if TYPE_CHECKING:
 
     from shc.cli.pictures import BandsChoice
     from shc.featurize.config import FeaturizeConfig
+
+FEATURE_SUFFIXES: Final = (".h5", ".hdf5")
+"""How names of feature files end."""
+
+
+def check_store(store: Path, output: Path | None) -> None:
+    """Make sure that a store can be one.
+
+    Raises:
+        ShcError: It is a folder, no name of a feature file, or the output (``USAGE``).
+    """
+    wrong = "is a folder" if store.is_dir() else "must end in .h5 or .hdf5"
+    if store.is_dir() or store.suffix.lower() not in FEATURE_SUFFIXES:
+        raise ShcError(f"--store {store}: a store is a feature file, and {wrong}", "name another file", ExitCode.USAGE)
+    if output is not None and store.resolve() == output.resolve():
+        raise ShcError("--store and --output are the same file", "predictions need a file of their own", ExitCode.USAGE)
 
 
 def featurize_into(
@@ -45,7 +62,13 @@ def featurize_into(
     """
     # What stdin holds is needed twice.
     paths = inputs_of_shard(sources, Shard(1, 1), sys.stdin)
-    run = FeatureRun("featurize", part, workers, overwrite=False, quiet=quiet)
+    run = FeatureRun("featurize", part, workers, overwrite=False, quiet=quiet, again="another --store tries again")
     target = run.file(store)
-    run.write(paths, target, settings, choice.output(), choice)
+    try:
+        run.write(paths, target, settings, choice.output(), choice)
+    except ShcError as error:
+        if error.exit_code != ExitCode.BAD_FILE:
+            raise
+        hint = "wait if another run writes it; else give the options that it was made with, or another --store"
+        raise ShcError(error.message, hint, error.exit_code) from error
     return target, paths if part is None else inputs_of_shard(paths, part, sys.stdin)

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from shc.models.ensemble import Ensemble
 
 AUTO: Final = "auto"
-COMPILED: Final = {"cuda": ("tensorrt", "inductor"), "cpu": ("openvino", "inductor")}
-"""Back ends that are compiled, by kind of device, the fastest first."""
+COMPILED: Final = {"cuda": ("tensorrt", "inductor"), "cpu": ("openvino",)}
+"""Compiled back ends that ``auto`` may take, by kind of device, the fastest first.
+
+On processors ``inductor`` is slower than ``eager``.
+"""
 NAMES: Final = (AUTO, EAGER, "openvino", "inductor", "tensorrt")
 """What can be asked for."""
 

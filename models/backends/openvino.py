@@ -84,7 +84,13 @@ def _convert(module: nn.Module, example: tuple[Tensor, ...], path: Path) -> None
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(module, example_input=example, trace_kwargs={"check_trace": False})
         frontend = FrontEndManager().load_by_framework("pytorch")
-        model = frontend.convert(frontend.load(decoder))
+        try:
+            model = frontend.convert(frontend.load(decoder))
+        except Exception as error:
+            # The converter calls back into Python, and takes an interruption there for an error of its own.
+            if "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from error
+            raise
     model.reshape(
         {place: openvino.PartialShape([-1] * tensor.ndim) for place, tensor in enumerate(example)}
         if len(example) > 1
@@ -149,4 +155,4 @@ def _load(ensemble: Ensemble, _device: torch.device, folder: Path) -> _OpenVino:
     return backend
 
 
-COMPILER: Final = Compiler(NAME, "OpenVINO, for processors", _why_not, _identity, _build, _load)
+COMPILER: Final = Compiler(NAME, "OpenVINO", _why_not, _identity, _build, _load)

@@ -93,7 +93,7 @@ def is_built(folder: Path) -> bool:
     try:
         files: dict[str, str] = json.loads((folder / ABOUT).read_bytes())["files"]
         return all(_digest(folder / name) == digest for name, digest in files.items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -30,7 +30,7 @@ from shc.cli.options import (
 from shc.cli.pictures import bands_choice
 from shc.cli.ranking import print_ranking
 from shc.cli.shards import Shard, inputs_of_shard, parse_shard
-from shc.cli.stored import featurize_into
+from shc.cli.stored import FEATURE_SUFFIXES, check_store, featurize_into
 from shc.featurize.band_image.listing import STAGE as PICTURE
 from shc.featurize.config import BANDS_NONE, FeaturizeConfig
 from shc.featurize.errors import ExitCode, ShcError, counted, nothing_usable
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from shc.models.report import FailureFile, Ranking, Writer
 
 _FEATURES = Path("features.h5")
-_FEATURE_SUFFIXES = {".h5", ".hdf5"}
 _TABLE_ROWS = 20
 
 
@@ -125,8 +124,10 @@ def predict(
     """
     choice = bands_choice(bands or [], energy_window)
     files = _feature_files(sources or [str(_FEATURES)], given=bool(sources))
-    if files and store is not None:
-        raise ShcError("--store keeps features of structures", "name structures, or leave --store out", ExitCode.USAGE)
+    if store is not None:
+        if files:
+            raise ShcError("--store keeps features of structures", "name structures, or leave it out", ExitCode.USAGE)
+        check_store(store, output)
     part = None if shard is None else parse_shard(shard, os.environ)
     target = output if output is None or part is None else part.file_name(output)
     form = _resolve(output_format, target)
@@ -177,8 +178,17 @@ def predict(
                 stdin=sys.stdin,
                 stop=stop,
             )
-        hint = not bands and not files
-        request = _Request(target, part, form, top, pictures, computed=choice.computed, hint=hint, quiet=quiet)
+        request = _Request(
+            target,
+            part,
+            form,
+            top,
+            pictures,
+            computed=choice.computed,
+            hint=not bands and not files,
+            stored=store is not None,
+            quiet=quiet,
+        )
         n_failed = _write(stream, predictor, stop, request)
     if strict and n_failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
@@ -196,6 +206,8 @@ class _Request(NamedTuple):
     """Whether bands are to be computed."""
     hint: bool
     """Whether to say what computed bands would bring."""
+    stored: bool
+    """Whether features are kept."""
     quiet: bool
 
 
@@ -247,7 +259,9 @@ def _check_outcome(n_done: int, failures: "FailureFile", stop: "StopRequest", re
         where = "what was written stands" if request.target is None else f"{request.target} was not written"
         raise ShcError(
             f"stopped by {stop.reason} after {counted(n_done, 'prediction')}; {where}",
-            "run the same command again; it starts afresh, and --shard splits long lists",
+            "run the same command again; the features are kept"
+            if request.stored
+            else "run the same command again; it starts afresh, and --shard splits long lists",
             ExitCode.RESUMABLE,
         )
     if n_done == 0:
@@ -319,7 +333,7 @@ def _resolve(form: PredictFormat, target: Path | None) -> PredictFormat:
 
 def _feature_files(sources: list[str], *, given: bool) -> list[Path]:
     """The feature files among the sources; empty if the sources are structures."""
-    named = [source for source in sources if Path(source).suffix.lower() in _FEATURE_SUFFIXES]
+    named = [source for source in sources if Path(source).suffix.lower() in FEATURE_SUFFIXES]
     if not named:
         return []
     if len(named) < len(sources):

@@ -111,7 +111,7 @@ def test_a_back_end_that_fails_is_one_line_even_if_all_shall_be_quiet(
     assert result.exit_code == 0
     assert len(table(result.stdout)) == 6
     [warning] = result.stderr.splitlines()
-    assert warning.startswith("OpenVINO, for processors cannot be used, so the networks run without a compiler: no")
+    assert warning.startswith("OpenVINO cannot be used, so the networks run without a compiler: no")
 
 
 def test_a_folder_becomes_csv_on_stdout(cifs: Path, model: Path) -> None:
@@ -527,3 +527,32 @@ def test_a_store_is_for_structures(cifs: Path, model: Path) -> None:
     result = run("features.h5", "--model", model, "--store", "known.h5")
     assert result.exit_code == 2
     assert "--store keeps features of structures" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("store", "output", "what"),
+    [
+        ("known.csv", None, "must end in .h5"),
+        ("cifs", None, "is a folder"),
+        ("", None, "is a folder"),
+        ("known.h5", "known.h5", "same file"),
+    ],
+)
+def test_a_store_that_cannot_be_one_is_refused_before_anything_is_done(
+    cifs: Path, model: Path, store: str, output: str | None, what: str
+) -> None:
+    more = [] if output is None else ["-o", output]
+    result = run(cifs, "--model", model, "--store", store, *more)
+    assert result.exit_code == 2
+    assert what in result.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["cifs"]
+
+
+def test_a_store_of_other_options_is_refused_with_advice_that_helps(cifs: Path, model: Path) -> None:
+    run(cifs, "--model", model, "--store", "known.h5")
+    result = run(cifs, "--model", model, "--store", "known.h5", "--max-atoms", "7")
+    assert result.exit_code == 5
+    assert "max_atoms: 1000 and 7" in result.stderr
+    assert "another --store" in result.stderr
+    assert "--overwrite" not in result.stderr
+    assert not Path("known.h5.part").exists()

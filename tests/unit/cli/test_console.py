@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
-from shc.cli.console import Progress, report_error, use_colour, version
+import pytest
+
+from shc.cli.console import Progress, report_error, results, use_colour, version
+from shc.featurize.errors import ExitCode, ShcError
+from shc.featurize.writing import write_whole
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 
 class Terminal(io.StringIO):
@@ -111,3 +117,38 @@ def test_an_error_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_version_has_three_parts() -> None:
     assert len(version().split(".")) >= 3
+
+
+def test_results_go_into_a_pipe_that_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    with results(pipe) as out:
+        out.write("row\n")
+    reader.join(timeout=10)
+    assert read == ["row\n"]
+    assert pipe.is_fifo()
+
+
+def test_results_follow_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    target.write_text("old", encoding="utf-8")
+    link.symlink_to(target)
+    with results(link) as out:
+        out.write("new")
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "new"
+
+
+def test_a_whole_file_takes_no_place_of_a_pipe(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    with pytest.raises(ShcError, match="no ordinary file") as caught:
+        write_whole(pipe, b"x")
+    assert caught.value.exit_code == ExitCode.USAGE
+    link.symlink_to(tmp_path / "real")
+    write_whole(link, b"x")
+    assert link.is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"x"

@@ -97,7 +97,7 @@ def test_the_names(fused: Ensemble) -> None:
     ("name", "device", "reason"),
     [
         ("tensorrt", "cpu", "TensorRT cannot run here: it is for GPUs"),
-        ("openvino", "cuda", "OpenVINO, for processors cannot run here: it is for processors"),
+        ("openvino", "cuda", "OpenVINO cannot run here: it is for processors"),
     ],
 )
 def test_a_back_end_that_this_machine_lacks(fused: Ensemble, name: str, device: str, reason: str) -> None:

@@ -118,6 +118,15 @@ def test_it_is_kept_whole_and_compiles_nothing_twice(alone: Ensemble) -> None:
         assert is_built(folder)
 
 
+def test_an_interruption_while_it_is_built_is_one(alone: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openvino.frontend.pytorch.ts_decoder.TorchScriptPythonDecoder.get_op_type", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        choose_backend("openvino", alone, CPU)
+
+
 def test_a_broken_installation_shows_before_anything_runs(alone: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     build(openvino.COMPILER, alone, CPU)
 

@@ -114,7 +114,7 @@ def test_two_builders_at_once_leave_the_first_one_complete(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["built"]
 
 
-@pytest.mark.parametrize("damage", ["short", "changed", "gone", "no about", "broken about"])
+@pytest.mark.parametrize("damage", ["short", "changed", "gone", "no about", "broken about", "a list as about"])
 def test_damage_is_seen_and_built_over(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "built"
     build_into(folder, write)
@@ -124,6 +124,7 @@ def test_damage_is_seen_and_built_over(tmp_path: Path, damage: str) -> None:
         "changed": lambda: program.write_bytes(b"Program"),
         "gone": program.unlink,
         "no about": about.unlink,
+        "a list as about": lambda: about.write_text("[]", encoding="utf-8"),
         "broken about": lambda: about.write_bytes(about.read_bytes()[:20]),
     }
     harm[damage]()
