@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
+from shc.models.device import has_bfloat16, mixed_precision
 from shc.models.encoders.picture import SIDE, folded
 from shc.models.members import Members, Said, arguments
 
@@ -31,17 +32,25 @@ class PlainMembers(nn.Module):
 
     They give a plain tuple, since programs that give anything else cannot be saved, and no tensor of no components,
     since compilers lose its shape.
+
+    Args:
+        ensemble: Its members are used, not copied.
+        mixed: Whether matrix products run in bfloat16.
     """
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, ensemble: Ensemble, *, mixed: bool = False) -> None:
         super().__init__()
+        self._mixed = mixed
         self.members = Members(ensemble.members)
         self._n_given = len(Said._fields) if ensemble.card.model.n_tensor else len(Said._fields) - 1
         self.eval()
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Predict from ``arguments(batch)``; see ``said_of``."""
-        return tuple(self.members(*given))[: self._n_given]
+        if not self._mixed:
+            return tuple(self.members(*given))[: self._n_given]
+        with torch.autocast(given[0].device.type, torch.bfloat16):
+            return tuple(self.members(*given))[: self._n_given]
 
 
 def said_of(outputs: Sequence[Tensor]) -> Said:
@@ -55,22 +64,27 @@ def said_of(outputs: Sequence[Tensor]) -> Said:
 class _PlainEncoder(nn.Module):
     """The encoder of pictures made ready for inference; it gives a tuple like all programs."""
 
-    def __init__(self, encoder: PictureEncoder) -> None:
+    def __init__(self, encoder: PictureEncoder, device: torch.device) -> None:
         super().__init__()
+        self._device = device
         self.encoder = folded(encoder)
         self.eval()
 
     def forward(self, pictures: Tensor) -> tuple[Tensor]:
-        return (self.encoder(pictures),)
+        if not has_bfloat16(self._device):
+            return (self.encoder(pictures),)
+        with mixed_precision(self._device):
+            return (self.encoder(pictures),)
 
 
-def export_members(ensemble: Ensemble, batch: CrystalBatch) -> ExportedProgram:
+def export_members(ensemble: Ensemble, batch: CrystalBatch, *, mixed: bool = False) -> ExportedProgram:
     """Export the members with dynamic numbers of crystals, nodes and bonds.
 
     Args:
         ensemble: On the device of the batch.
         batch: An example of at least two crystals, two nodes and two bonds; its bands, if any, decide that the
             program reads bands.
+        mixed: Whether matrix products run in bfloat16, all else in float32.
 
     Returns:
         A program that takes ``arguments(batch)`` of any batch of two or more of each and gives the
@@ -82,11 +96,13 @@ def export_members(ensemble: Ensemble, batch: CrystalBatch) -> ExportedProgram:
     shapes = [{0: crystals, 1: nodes}] * 2 + [per_bond] * 3
     given = arguments(batch)
     shapes += [{0: crystals}] * (len(given) - len(shapes))
-    return export(PlainMembers(ensemble), given, dynamic_shapes=(tuple(shapes),))
+    return export(PlainMembers(ensemble, mixed=mixed), given, dynamic_shapes=(tuple(shapes),))
 
 
 def export_encoder(encoder: PictureEncoder, device: torch.device) -> ExportedProgram:
     """Export the encoder of pictures with a dynamic number of pictures, its normalisations folded.
+
+    Matrix products and convolutions run in bfloat16 where the device has units for it.
 
     Args:
         encoder: On ``device``.
@@ -96,4 +112,6 @@ def export_encoder(encoder: PictureEncoder, device: torch.device) -> ExportedPro
         A program that takes ``[n, 1, 224, 224]``, n of two or more, and gives a tuple of the tokens.
     """
     pictures = torch.zeros(2, 1, SIDE, SIDE, device=device)
-    return export(_PlainEncoder(encoder), (pictures,), dynamic_shapes=({0: Dim("pictures", min=2, max=MAX_CRYSTALS)},))
+    return export(
+        _PlainEncoder(encoder, device), (pictures,), dynamic_shapes=({0: Dim("pictures", min=2, max=MAX_CRYSTALS)},)
+    )

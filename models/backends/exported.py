@@ -8,6 +8,7 @@ import torch
 
 from shc.models.backends.shapes import first, padded, without_bands
 from shc.models.batching import BOND_BUCKETS, NODE_BUCKETS, bucket
+from shc.models.device import has_bfloat16
 from shc.models.members import Members, arguments
 from shc.models.programs import export_encoder, export_members, said_of
 
@@ -40,7 +41,7 @@ _ENCODER: Final = "encoder.pt2"
 def build_programs(
     ensemble: Ensemble, batch: CrystalBatch, device: torch.device, folder: Path, compile_program: Compile
 ) -> None:
-    """Export the networks and compile them.
+    """Export the networks and compile them; on a GPU with units for bfloat16 all matrix products run in that.
 
     Args:
         ensemble: On the device.
@@ -51,9 +52,10 @@ def build_programs(
     """
     on_device = batch.to(device)
     alone = without_bands(on_device)
-    compile_program(export_members(ensemble, alone), arguments(alone), folder / _STRUCTURE)
+    mixed = device.type == "cuda" and has_bfloat16(device)
+    compile_program(export_members(ensemble, alone, mixed=mixed), arguments(alone), folder / _STRUCTURE)
     if batch.bands is not None:
-        compile_program(export_members(ensemble, on_device), arguments(on_device), folder / _BANDS)
+        compile_program(export_members(ensemble, on_device, mixed=mixed), arguments(on_device), folder / _BANDS)
     if ensemble.picture is not None:
         program = export_encoder(ensemble.picture, device)
         compile_program(program, program.example_inputs[0], folder / _ENCODER)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from shc.featurize.store import FeatureBatch
+from shc.models import device, programs
 from shc.models.bands_data import BandsBatch
 from shc.models.data import CrystalArrays, CrystalBatch
 from shc.models.electronic_numbers import N_NUMBERS
@@ -67,28 +68,38 @@ def test_members_say_the_mean_of_what_each_says(ensemble: Ensemble, make_batch: 
     assert not torch.allclose(said.probability[0], said.probability[1])
 
 
+@pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("with_bands", [False, True])
 def test_members_export_for_any_size_within_the_allowed_ops(
-    ensemble: Ensemble, make_batch: MakeBatch, with_bands: bool
+    ensemble: Ensemble, make_batch: MakeBatch, with_bands: bool, mixed: bool
 ) -> None:
     batch, other = ((made if with_bands else made._replace(bands=None)) for made in (make_batch(3), make_batch(7)))
-    program = export_members(ensemble, batch)
+    program = export_members(ensemble, batch, mixed=mixed)
     with torch.inference_mode():
         said = said_of(program.module()(*arguments(other)))
         expected = Members(ensemble.members)(*arguments(other))
     for got, wanted in zip(said, expected, strict=True):
-        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+        scale = max(1.0, float(wanted.abs().max()))
+        torch.testing.assert_close(got, wanted, atol=scale * (0.03 if mixed else 1e-5), rtol=0.0 if mixed else 1e-4)
+        assert not (mixed and torch.equal(got, wanted))
     assert_allowed(program)
 
 
-def test_the_encoder_exports_for_any_number_of_pictures_within_the_allowed_ops(ensemble: Ensemble) -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_encoder_exports_for_any_number_of_pictures_within_the_allowed_ops(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, mixed: bool
+) -> None:
     assert ensemble.picture is not None
+    monkeypatch.setattr(device, "has_bfloat16", lambda _: mixed)
+    monkeypatch.setattr(programs, "has_bfloat16", lambda _: mixed)
     program = export_encoder(ensemble.picture, torch.device("cpu"))
     pictures = torch.rand(5, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     pictures[2, :, :50] = -1.0
     with torch.inference_mode():
         (tokens,) = program.module()(pictures)
-        torch.testing.assert_close(tokens, ensemble.picture(pictures), atol=1e-4, rtol=1e-3)
+        expected = ensemble.picture(pictures)
+        torch.testing.assert_close(tokens, expected, atol=0.1 if mixed else 1e-4, rtol=0.0 if mixed else 1e-3)
+    assert bool((tokens - expected).abs().max() > 1e-3) is mixed
     assert_allowed(program)
 
 
