@@ -90,7 +90,8 @@ class Journal:
     def remove(self) -> None:
         """Delete the file, close and unlock."""
         self.path.unlink(missing_ok=True)
-        self._file.close()
+        with writing(self.path):
+            self._file.close()
 
     def _append(self, payload: bytes) -> None:
         with writing(self.path):

@@ -72,10 +72,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         Where to write.
 
     Raises:
-        ShcError: The operating system refuses, or a device, a pipe or a folder has that name (``USAGE``).
+        ShcError: The operating system refuses, or a device or a pipe has that name (``USAGE``).
     """
     path = followed(path)
-    if is_special(path) or path.is_dir():
+    if is_special(path):
         raise ShcError(f"{path} is no ordinary file", "choose another name", ExitCode.USAGE)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     with writing(path):
