@@ -191,6 +191,8 @@ def load_ensemble(folder: Path | None = None, device: torch.device | None = None
     folder = newest_pretrained() if folder is None else folder
     if not folder.is_dir():
         raise _bad(f"there is no model folder {folder}", "give the output folder of `shc train`")
+    if not (folder / CARD_FILE).is_file():
+        raise _bad(f"{folder} is no model folder: it has no {CARD_FILE}", "give the output folder of `shc train`")
     card = read_card(folder / CARD_FILE)
     path = folder / WEIGHTS_FILE
     tensors, identity = load_tensors(path)

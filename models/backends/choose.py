@@ -178,5 +178,9 @@ def _best(ensemble: Ensemble, device: torch.device) -> Chosen:
                 return _instead(compiler, error, ensemble, device)
     why = "as torch runs the networks: no compiled back end stands ready"
     if usable:
-        why += f"; `shc model compile` builds {usable[0].name}"
+        name = usable[0].name
+        if compiled_folder(usable[0], ensemble, device).exists():
+            why += f"; what was built of {name} is damaged, and `shc model compile` builds it anew"
+        else:
+            why += f"; `shc model compile` builds {name}"
     return Chosen(Eager(ensemble, device), why)

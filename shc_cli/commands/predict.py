@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 _FEATURES = Path("features.h5")
 _TABLE_ROWS = 20
+_INPUT, _BANDS = "input", "bands"
+_LESS = {stage: stage for stage in (PICTURE, _BANDS)}
+"""Stages of failures that cost a crystal a part of what it is predicted from, but not its prediction."""
 
 
 class PredictFormat(StrEnum):
@@ -230,17 +234,16 @@ def _write(stream: "Iterable[Predicted]", predictor: "Predictor", stop: "StopReq
         top = request.top or (_TABLE_ROWS if table else None)
         ranking = None if top is None else Ranking(top)
         writer = None if table else _writer(request.form, out, card)
-        n_done = n_bad_pictures = 0
+        n_done = 0
+        failed: Counter[str] = Counter()
         for predicted in stream:
             (ranking or writer).write(predicted.predictions)  # type: ignore[union-attr]
             failures.write(predicted.failures)
-            n_bad = sum(failure.stage == PICTURE for failure in predicted.failures)
-            n_bad_pictures += n_bad
+            failed.update(_LESS.get(failure.stage, _INPUT) for failure in predicted.failures)
             n_done += len(predicted.predictions)
-            progress.advance(len(predicted.predictions) + len(predicted.failures) - n_bad)
+            progress.advance(n_done + failed[_INPUT] - progress.done)
             if stop.requested:
                 break
-        n_inputs_failed = failures.n - n_bad_pictures
         _check_outcome(n_done, failures, stop, request)
         if request.pictures is not None:
             failures.write(request.pictures.failures())
@@ -249,8 +252,8 @@ def _write(stream: "Iterable[Predicted]", predictor: "Predictor", stop: "StopReq
         elif ranking is not None:
             print_ranking(ranking.rows(), card, out)
     if not request.quiet:
-        _report(n_done, n_inputs_failed, ranking, request, failures.path)
-        _report_bands(request, n_bad_pictures, failures.path, card)
+        _report(n_done, failed, ranking, request, failures.path)
+        _report_bands(request, failed[PICTURE], failures.path, card)
     return failures.n
 
 
@@ -270,12 +273,14 @@ def _check_outcome(n_done: int, failures: "FailureFile", stop: "StopRequest", re
         raise nothing_usable(failures.n, failures.first, failures.path)
 
 
-def _report(n_done: int, n_failed: int, ranking: "Ranking | None", request: _Request, listing: Path) -> None:
+def _report(n_done: int, failed: "Counter[str]", ranking: "Ranking | None", request: _Request, listing: Path) -> None:
     where = "" if request.target is None else f" in {request.target}"
     shown = f", the largest {ranking.n} shown" if ranking is not None and ranking.n < n_done else ""
     say(f"{counted(n_done, 'crystal')} predicted{where}{shown}")
-    if n_failed:
-        say(f"{counted(n_failed, 'input')} failed: see {listing}")
+    if failed[_INPUT]:
+        say(f"{counted(failed[_INPUT], 'input')} failed: see {listing}")
+    if failed[_BANDS]:
+        say(f"{counted(failed[_BANDS], 'crystal')} predicted without bands, which failed: see {listing}")
 
 
 def _report_bands(request: _Request, n_bad: int, listing: Path, card: "ModelCard") -> None:

@@ -529,6 +529,23 @@ def test_a_store_is_for_structures(cifs: Path, model: Path) -> None:
     assert "--store keeps features of structures" in result.stderr
 
 
+def test_crystals_whose_bands_fail_are_predicted_and_not_counted_as_failed(
+    cifs: Path, fused: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise ValueError("no bands today")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path("cache").resolve()))
+    monkeypatch.setattr("shc.featurize.pipeline.BANDS_IN_PROCESS_BELOW", 100)
+    monkeypatch.setattr(engine, "compute_bands", failing)
+    (cifs / "broken.cif").write_text("no crystal", encoding="utf-8")
+    result = run(cifs / "Pt.cif", cifs / "W.cif", cifs / "broken.cif", "--bands", "auto", "--model", fused)
+    assert result.exit_code == 0, result.stderr
+    assert {row["modalities"] for row in table(result.stdout)} == {"structure"}
+    assert "2 crystals predicted without bands, which failed: see shc.failures.csv" in result.stderr
+    assert "1 input failed: see shc.failures.csv" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("store", "output", "what"),
     [
