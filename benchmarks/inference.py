@@ -28,8 +28,7 @@ from shc.models.bands_input import bands_of
 from shc.models.data import CrystalArrays
 from shc.models.device import choose_device
 from shc.models.distributions import distributions
-from shc.models.ensemble import Distributions, Ensemble, load_ensemble, shown
-from shc.models.members import Members, arguments
+from shc.models.ensemble import Distributions, Ensemble, load_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +58,6 @@ class PlainEncoder:
         return tokens
 
 
-@torch.inference_mode()
 def plain(ensemble: Ensemble, features: FeatureBatch, device: torch.device, *, merged: bool) -> Distributions:
     """The network as it is written, on batches of 256 by size."""
     encode = None if ensemble.picture is None else PlainEncoder(ensemble.picture, device)
@@ -67,9 +65,7 @@ def plain(ensemble: Ensemble, features: FeatureBatch, device: torch.device, *, m
     if not merged:
         arrays = unmerged(arrays, features)
     rows = list(arrays.by_size(np.arange(len(features)), BATCH))
-    members = Members(ensemble.members)
-    batches = [arrays.batch(some) for some in rows]
-    parts = [Distributions.of(members(*arguments(batch.to(device))), shown(batch)) for batch in batches]
+    parts = [ensemble.distribution(arrays.batch(some).to(device)) for some in rows]
     order = np.argsort(np.concatenate(rows))
     return Distributions(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
 

@@ -14,6 +14,7 @@ import torch
 
 from shc.featurize.electronic.cache import cache_folder as bands_folder
 from shc.featurize.errors import ShcError
+from shc.featurize.pool import default_workers
 from shc.featurize.store_writer import tool_version
 from shc.featurize.user_cache import user_cache
 from shc.kernels.cache import cache_folder as kernels_folder
@@ -182,7 +183,7 @@ def machine() -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=default_workers(),
         threads=torch.get_num_threads(),
         bfloat16=has_bfloat16(torch.device("cpu")),
         n_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

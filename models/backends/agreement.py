@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from shc.featurize.errors import ExitCode, ShcError, counted
-from shc.featurize.store import FeatureFile
+from shc.featurize.errors import counted
+from shc.featurize.store import FeatureFile, bad_file
 from shc.models.distributions import distributions
 from shc.models.metrics import score
 
@@ -93,19 +93,15 @@ def check_examples(ensemble: Ensemble, path: Path) -> None:
     """
     file = FeatureFile.open(path)
     if len(file) < FEWEST:
-        raise _bad(
+        raise bad_file(
             f"{path} holds {counted(len(file), 'crystal')}, too few to compare back ends", f"give at least {FEWEST}"
         )
     everything = slice(None)
     if ensemble.card.model.reads_bands and not file.has_bands(everything).any():
-        raise _bad(f"{path} holds no bands, which the model reads", "featurise the crystals with --bands auto")
+        raise bad_file(f"{path} holds no bands, which the model reads", "featurise the crystals with --bands auto")
     if ensemble.card.reads_pictures and not any(each.n_pictures for each in file.picture_counts(everything)):
         hint = "featurise the crystals with --bands auto --styles 1"
-        raise _bad(f"{path} holds no pictures of bands, which the model reads", hint)
-
-
-def _bad(message: str, hint: str) -> ShcError:
-    return ShcError(message, hint, ExitCode.BAD_FILE)
+        raise bad_file(f"{path} holds no pictures of bands, which the model reads", hint)
 
 
 def compare(ensemble: Ensemble, backend: Backend, reference: Backend, examples: FeatureBatch) -> Agreement:

@@ -4,7 +4,6 @@ import glob
 import os
 import sys
 from collections import Counter
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TextIO
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 _FEATURES = Path("features.h5")
 _TABLE_ROWS = 20
 _INPUT, _BANDS = "input", "bands"
-_LESS = {stage: stage for stage in (PICTURE, _BANDS)}
+_PARTIAL = {PICTURE, _BANDS}
 """Stages of failures that cost a crystal a part of what it is predicted from, but not its prediction."""
 
 
@@ -144,8 +143,9 @@ def predict(
         predictor = load_predictor(
             model, device.value, backend=backend.value, tensor=tensor, tell=None if quiet else say, warn=say
         )
-        trained = predictor.ensemble.card.features
-        settings = replace(trained, max_atoms=max_atoms, allow_hydrogen=allow_hydrogen)
+        settings = predictor.feature_config(
+            max_atoms, allow_hydrogen=allow_hydrogen, bands=choice.computed, pictures=bool(choice.folders)
+        )
         pictures = None
         if files:
             if choice.folders:
@@ -159,9 +159,6 @@ def predict(
                 )
             )
         elif store is not None:
-            settings = predictor.feature_config(
-                max_atoms, allow_hydrogen=allow_hydrogen, bands=choice.computed, pictures=bool(choice.folders)
-            )
             kept, inputs = featurize_into(store, list(sources or []), settings, choice, part, workers, quiet=quiet)
             stream = predictor.iter_store(kept, inputs, workers=workers)
         else:
@@ -239,7 +236,7 @@ def _write(stream: "Iterable[Predicted]", predictor: "Predictor", stop: "StopReq
         for predicted in stream:
             (ranking or writer).write(predicted.predictions)  # type: ignore[union-attr]
             failures.write(predicted.failures)
-            failed.update(_LESS.get(failure.stage, _INPUT) for failure in predicted.failures)
+            failed.update(each.stage if each.stage in _PARTIAL else _INPUT for each in predicted.failures)
             n_done += len(predicted.predictions)
             progress.advance(n_done + failed[_INPUT] - progress.done)
             if stop.requested:
